@@ -1,0 +1,1 @@
+"""What appointments, hours and leave mean as iCalendar: pure decisions over values (RFC 5545)."""

@@ -1,0 +1,180 @@
+"""The refusals: every way in which ClinicDAV says no, in one tree.
+
+Each carries a stable `code` (the API's `code`), an HTTP `status`, a CalDAV `precondition` element and a
+sentence fit for a patient. None is a ValueError: Radicale answers 400 to those *and commits*.
+"""
+
+from datetime import datetime
+
+
+class Refusal(Exception):
+    """A rule said no. Nothing was changed."""
+
+    code = "refused"
+    status = 422
+    precondition = "DAV:need-privileges"
+    sentence = "This is not possible."
+
+    def __init__(self, sentence: str | None = None, *, field: str | None = None) -> None:
+        super().__init__(sentence or self.sentence)
+        self.sentence = sentence or self.sentence
+        self.field = field
+
+
+# Times that cannot be had
+
+
+class SlotTaken(Refusal):
+    code, status = "slot_taken", 409
+    sentence = "Somebody else has just taken this time. Please choose another one."
+
+
+class HoldExpired(Refusal):
+    code, status = "hold_expired", 409
+    sentence = "The time was kept for you for a while, and that while has passed. Please choose it again."
+
+
+class OfferExpired(Refusal):
+    code, status = "offer_expired", 410
+    sentence = "This offer has ended. You are still on the waitlist unless you asked to leave it."
+
+
+class SeriesConflict(Refusal):
+    """Some occurrences of a series are not free. `conflicts` holds (start, [alternative starts])."""
+
+    code, status = "series_conflict", 409
+    sentence = "Some appointments of the series are not free."
+
+    def __init__(self, conflicts: list[tuple[datetime, list[datetime]]]) -> None:
+        super().__init__()
+        self.conflicts = conflicts
+
+
+class OutsideHours(Refusal):
+    code = "outside_hours"
+    sentence = "The doctor does not work at this time."
+
+
+class OnLeave(Refusal):
+    code = "on_leave"
+    sentence = "The doctor is away at this time."
+
+
+class Blocked(Refusal):
+    code = "blocked"
+    sentence = "The doctor is busy at this time."
+
+
+class TooLate(Refusal):
+    code = "too_late"
+    sentence = "This time is too near. Please choose a later one."
+
+
+class TooFarAhead(Refusal):
+    code = "too_far_ahead"
+    sentence = "This time is further ahead than can be booked."
+
+
+class DailyMaximum(Refusal):
+    code = "daily_maximum"
+    sentence = "The doctor takes no more appointments on this day."
+
+
+class TypeNotOffered(Refusal):
+    code = "type_not_offered"
+    sentence = "This kind of appointment is not offered at this time."
+
+
+class NotSelfBookable(Refusal):
+    code = "staff_only"
+    sentence = "This kind of appointment is booked by the practice. Please call us."
+
+
+class CutOffPassed(Refusal):
+    code = "cut_off_passed"
+    sentence = "It is too late to change this appointment online. Please call us."
+
+
+# Life cycle, identity, versions
+
+
+class IllegalTransition(Refusal):
+    code, status = "illegal_transition", 409
+    sentence = "The appointment is in a state that does not allow this."
+
+
+class InvalidInput(Refusal):
+    """A field holds something that cannot be used; `field` names it."""
+
+    code = "invalid"
+    sentence = "Please check what you entered."
+
+
+class KeyReused(Refusal):
+    code = "idempotency_key_reused"
+    sentence = "This Idempotency-Key was used for another request."
+
+
+class NotFound(Refusal):
+    code, status = "not_found", 404
+    sentence = "There is nothing here, or it is not for you."
+
+
+class Forbidden(Refusal):
+    code, status = "forbidden", 403
+    sentence = "You are not allowed to do this."
+
+
+class VersionConflict(Refusal):
+    """Another writer was faster: an ETag or a form's version is stale."""
+
+    code, status = "version_conflict", 412
+    sentence = "Somebody changed this in the meantime. Please look at it again."
+
+
+# Calendar data (RFC 4791 §5.3.2.1)
+
+
+class InvalidCalendarData(Refusal):
+    code, status, precondition = "valid-calendar-data", 403, "CALDAV:valid-calendar-data"
+    sentence = "The calendar data is not valid."
+
+
+class UnsupportedRecurrence(InvalidCalendarData):
+    sentence = "This kind of repetition is not supported."
+
+
+class UnsupportedComponent(Refusal):
+    code, status, precondition = "supported-calendar-component", 403, "CALDAV:supported-calendar-component"
+    sentence = "This calendar does not take that kind of entry."
+
+
+class ResourceTooLarge(Refusal):
+    code, status, precondition = "max-resource-size", 403, "CALDAV:max-resource-size"
+    sentence = "The entry is too large."
+
+
+class TooManyInstances(Refusal):
+    code, status, precondition = "max-instances", 403, "CALDAV:max-instances"
+    sentence = "The entry repeats too often."
+
+
+class TooManyAttendees(Refusal):
+    code, status, precondition = "max-attendees-per-instance", 403, "CALDAV:max-attendees-per-instance"
+    sentence = "The entry has too many attendees."
+
+
+class UidConflict(Refusal):
+    """The UID lives under another href of the same calendar (RFC 4791 §5.3.2.1 no-uid-conflict)."""
+
+    code, status, precondition = "no-uid-conflict", 403, "CALDAV:no-uid-conflict"
+    sentence = "Another entry has this identifier."
+
+    def __init__(self, href: str) -> None:
+        super().__init__()
+        self.href = href
+
+
+class SyncTokenExpired(Refusal):
+    code, status, precondition = "valid-sync-token", 403, "DAV:valid-sync-token"
+    sentence = "The sync token is unknown or too old."

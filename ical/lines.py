@@ -1,0 +1,255 @@
+"""Content lines: unfold, change only what is ours, fold; everything else byte for byte. RFC 5545 §3.1.
+
+`parse` gives a tree of components whose lines remember the text they came from, so that `text()` returns the
+client's own bytes wherever nothing was changed. icalendar's parse-and-serialise is not lossless; this is.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ical.errors import InvalidCalendarData
+
+Params = tuple[tuple[str, tuple[str, ...]], ...]
+
+_NAME = re.compile(r"[A-Za-z0-9-]+")
+_ESCAPES = {"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# Not str.splitlines: it would also cut at U+2028, U+0085 and their kin, which are text here.
+_PHYSICAL = re.compile(r"[^\n]*\n|[^\n]+")
+_SPLIT_COMMA = re.compile(r"(?<!\\)((?:\\\\)*),")
+
+
+@dataclass(slots=True)
+class Line:
+    """One content line. `raw` is its text as received, folds and line end included."""
+
+    name: str
+    value: str
+    params: Params = ()
+    raw: str = ""
+
+    def param(self, name: str) -> str | None:
+        """The first value of parameter `name` (any case), unquoted; None when absent."""
+        for key, values in self.params:
+            if key == name.upper():
+                return values[0] if values else ""
+        return None
+
+    def text(self) -> str:
+        return self.raw or fold(self.unfolded())
+
+    def unfolded(self) -> str:
+        parts = [self.name]
+        for key, values in self.params:
+            parts.append(f";{key}=" + ",".join(_quoted(v) for v in values))
+        return "".join(parts) + ":" + self.value
+
+
+@dataclass(slots=True)
+class Component:
+    """A BEGIN…END block: its name and its children in order."""
+
+    name: str
+    children: "list[Line | Component]" = field(default_factory=list)
+    begin: str = ""
+    end: str = ""
+
+    def lines(self, name: str | None = None) -> list[Line]:
+        """The direct lines, or those called `name` (upper case)."""
+        return [c for c in self.children if isinstance(c, Line) and (name is None or c.name == name)]
+
+    def first(self, name: str) -> Line | None:
+        for child in self.children:
+            if isinstance(child, Line) and child.name == name:
+                return child
+        return None
+
+    def value(self, name: str) -> str | None:
+        """The raw (still escaped) value of the first line called `name`."""
+        line = self.first(name)
+        return None if line is None else line.value
+
+    def plain(self, name: str) -> str:
+        """The unescaped TEXT value of the first line called `name`; empty when absent."""
+        line = self.first(name)
+        return "" if line is None else unescape(line.value)
+
+    def components(self, *names: str) -> "list[Component]":
+        return [c for c in self.children if isinstance(c, Component) and (not names or c.name in names)]
+
+    def walk(self) -> "Iterator[Component]":
+        yield self
+        for child in self.components():
+            yield from child.walk()
+
+    def remove(self, *names: str) -> None:
+        self.children = [c for c in self.children if not (isinstance(c, Line) and c.name in names)]
+
+    def add(self, name: str, value: str, params: Params = ()) -> None:
+        """Append a line behind the last direct line (before any subcomponent). `value` is already escaped."""
+        self.insert(Line(name, value, params))
+
+    def insert(self, line: Line) -> None:
+        at = 0
+        for index, child in enumerate(self.children):
+            if isinstance(child, Line):
+                at = index + 1
+        self.children.insert(at, line)
+
+    def set(self, name: str, value: str, params: Params = ()) -> None:
+        """Make `name` stand exactly once with this value. A line that already says so keeps its bytes."""
+        old = self.lines(name)
+        if len(old) == 1 and old[0].value == value and old[0].params == params:
+            return
+        new = Line(name, value, params)
+        if not old:
+            self.insert(new)
+            return
+        at = next(i for i, c in enumerate(self.children) if c is old[0])
+        self.children[at] = new
+        dropped = {id(line) for line in old[1:]}
+        self.children = [c for c in self.children if id(c) not in dropped]
+
+    def set_text(self, name: str, text: str, params: Params = ()) -> None:
+        """`set` with a TEXT value, escaped here."""
+        self.set(name, escape(text), params)
+
+    def text(self) -> str:
+        """The whole block, CRLF line ends on every line that we wrote."""
+        begin = self.begin or f"BEGIN:{self.name}\r\n"
+        end = self.end or f"END:{self.name}\r\n"
+        return begin + "".join(child.text() for child in self.children) + end
+
+    def copy(self) -> "Component":
+        """A deep copy: changing it leaves the original alone."""
+        children = [
+            c.copy() if isinstance(c, Component) else Line(c.name, c.value, c.params, c.raw) for c in self.children
+        ]
+        return Component(self.name, children, self.begin, self.end)
+
+
+def parse(text: str) -> Component:
+    """The outermost component of `text`. Raises InvalidCalendarData for anything that is not well nested."""
+    stack: list[Component] = []
+    root: Component | None = None
+    for raw, line in _logical_lines(text):
+        if not line.strip():
+            continue
+        if root is not None and not stack:
+            raise InvalidCalendarData("There is text after the end of the calendar.")
+        name, params, value = _split(line)
+        if name == "BEGIN":
+            block = Component(value.strip().upper(), begin=raw)
+            if stack:
+                stack[-1].children.append(block)
+            stack.append(block)
+            root = root or block
+        elif name == "END":
+            if not stack or stack[-1].name != value.strip().upper():
+                raise InvalidCalendarData(f"END:{value} does not close what was begun.")
+            stack.pop().end = raw
+        elif not stack:
+            raise InvalidCalendarData("A calendar begins with BEGIN:VCALENDAR.")
+        else:
+            stack[-1].children.append(Line(name, value, params, raw))
+    if root is None or stack:
+        raise InvalidCalendarData("The calendar has no end." if root else "There is no calendar.")
+    return root
+
+
+def fold(line: str) -> str:
+    """One logical line as folded text: at most 75 octets a line, CRLF, no fold inside a character."""
+    encoded = line.encode()
+    if len(encoded) <= 75:
+        return line + "\r\n"
+    parts, start, room = [], 0, 75
+    while len(encoded) - start > room:
+        cut = start + room
+        while encoded[cut] & 0xC0 == 0x80:
+            cut -= 1
+        parts.append(encoded[start:cut].decode())
+        start, room = cut, 74
+    parts.append(encoded[start:].decode())
+    return "\r\n ".join(parts) + "\r\n"
+
+
+def escape(text: str) -> str:
+    """TEXT value, RFC 5545 §3.3.11."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"[\\;,\n]", lambda m: _ESCAPES[m[0]], text)
+
+
+def unescape(value: str) -> str:
+    return _ESCAPED.sub(lambda m: "\n" if m[1] in "nN" else m[1], value)
+
+
+def split_list(value: str) -> list[str]:
+    """The unescaped members of a comma-separated TEXT list (CATEGORIES)."""
+    return [unescape(part) for part in _SPLIT_COMMA.sub("\\1\0", value).split("\0")]
+
+
+def _logical_lines(text: str) -> Iterator[tuple[str, str]]:
+    """(raw, unfolded) for each content line."""
+    raw: list[str] = []
+    for physical in _PHYSICAL.findall(text):
+        if raw and physical[:1] in (" ", "\t"):
+            raw.append(physical)
+            continue
+        if raw:
+            yield _joined(raw)
+        raw = [physical]
+    if raw:
+        yield _joined(raw)
+
+
+def _joined(raw: list[str]) -> tuple[str, str]:
+    whole = "".join(raw)
+    if not whole.endswith("\n"):
+        whole += "\r\n"
+    return whole, raw[0].rstrip("\r\n") + "".join(part[1:].rstrip("\r\n") for part in raw[1:])
+
+
+def _split(line: str) -> tuple[str, Params, str]:
+    head = _NAME.match(line)
+    if head is None or head.end() == len(line) or line[head.end()] not in ":;":
+        raise InvalidCalendarData("A line is not a property.")
+    name = head[0].upper()
+    at = head.end()
+    if line[at] == ":":
+        return name, (), line[at + 1 :]
+    params: list[tuple[str, tuple[str, ...]]] = []
+    while line[at] == ";":
+        equals = line.find("=", at)
+        if equals < 0:
+            raise InvalidCalendarData(f"A parameter of {name} has no value.")
+        key, values = line[at + 1 : equals].upper(), []
+        at = equals
+        while True:
+            at += 1
+            if line[at : at + 1] == '"':
+                close = line.find('"', at + 1)
+                if close < 0:
+                    raise InvalidCalendarData(f"A quote in {name} is not closed.")
+                values.append(line[at + 1 : close])
+                at = close + 1
+            else:
+                stop = at
+                while stop < len(line) and line[stop] not in ",;:":
+                    stop += 1
+                values.append(line[at:stop])
+                at = stop
+            if at >= len(line):
+                raise InvalidCalendarData(f"{name} has no value.")
+            if line[at] != ",":
+                break
+        params.append((key, tuple(values)))
+        if line[at] == ":":
+            return name, tuple(params), line[at + 1 :]
+        if line[at] != ";":
+            raise InvalidCalendarData(f"The parameters of {name} cannot be read.")
+    raise InvalidCalendarData(f"{name} has no value.")
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if any(c in value for c in ",;:") else value

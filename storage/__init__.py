@@ -1,0 +1,1 @@
+"""Transactions and SQL: the ledger beside the calendars, and the one write path to them."""

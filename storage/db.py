@@ -1,0 +1,149 @@
+"""The database: one engine, writing transactions and read-only snapshots, on SQLite or PostgreSQL.
+
+SQLite: WAL, synchronous=FULL, and every writing transaction begins with BEGIN IMMEDIATE, which is the lock that
+PostgreSQL's `SELECT … FOR UPDATE` is there (a deferred BEGIN would fail half-way when two writers meet).
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from storage.settings import Settings
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK_WAIT_SECONDS = 20
+
+
+class DatabaseUnavailable(Exception):
+    """The database is down, locked or full: try again later (503, Retry-After)."""
+
+
+class SerializationFailure(DatabaseUnavailable):
+    """PostgreSQL asks for the transaction to be run again (SQLSTATE 40001, 40P01)."""
+
+
+class DiskFull(DatabaseUnavailable):
+    """There is no room for the write (507). Reads still work."""
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a newer ClinicDAV."""
+
+
+class Database:
+    """An open database. `transaction()` writes, `reading()` reads one consistent snapshot."""
+
+    def __init__(self, url: str, settings: Settings | None = None) -> None:
+        self.url = make_url(url)
+        self.settings = settings
+        if self.url.get_backend_name() == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        self.dialect = self.url.get_backend_name()
+        self.engine = self._engine()
+        if self.dialect == "sqlite":
+            self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+            self._reading = self.engine.execution_options(begin="BEGIN")
+        else:
+            self._writing = self.engine
+            self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # Writers of one process queue here rather than in SQLite's sleeping busy handler.
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
+
+    def _engine(self) -> Engine:
+        if self.dialect == "sqlite":
+            engine = create_engine(
+                self.url, pool_size=32, max_overflow=32, connect_args={"timeout": _LOCK_WAIT_SECONDS}
+            )
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        return create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session in a writing transaction: committed at the end, rolled back when an exception passes."""
+        with _translated(), self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
+            session.info["settings"] = self.settings
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one snapshot and writes nothing."""
+        with _translated(), Session(self._reading, expire_on_commit=False, autoflush=False) as session:
+            session.info["settings"] = self.settings
+            yield session
+
+    def upgrade(self) -> None:
+        """Bring the schema to this release's. Raises SchemaTooNew for a newer one."""
+        script = ScriptDirectory.from_config(self._alembic())
+        current = self.current_revision()
+        if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+            raise SchemaTooNew(f"The database has revision {current}, which this release does not know.")
+        with _translated():
+            command.upgrade(self._alembic(), "head")
+
+    def current_revision(self) -> str | None:
+        with _translated(), self.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def head_revision(self) -> str | None:
+        return ScriptDirectory.from_config(self._alembic()).get_current_head()
+
+    def _alembic(self) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.attributes["engine"] = self._writing
+        return config
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions by itself: _begin_sqlite says which kind.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cache_size=-16000")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the drivers' many words for "not now" into ours."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise _unavailable(error) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _unavailable(error) from error
+        raise
+
+
+def _unavailable(error: DBAPIError) -> DatabaseUnavailable:
+    state = getattr(error.orig, "sqlstate", None)
+    text = str(error.orig).lower()
+    if state in ("40001", "40P01"):
+        return SerializationFailure("The transaction met another one.")
+    if state == "53100" or "disk is full" in text or "disk i/o" in text:
+        return DiskFull("The disk is full.")
+    return DatabaseUnavailable(
+        f"The database cannot be used now: {str(error.orig).splitlines()[0] if text else 'down'}"
+    )

@@ -1,0 +1,51 @@
+"""The tables. The iCalendar text is the truth; each table beside it is an index, a ledger or an identity."""
+
+from storage.models.accounts import (
+    Account,
+    ApiToken,
+    AppPassword,
+    AppointmentType,
+    Feed,
+    LoginAttempt,
+    Patient,
+    Resource,
+    SecretLink,
+    WebSession,
+)
+from storage.models.base import Base
+from storage.models.booking import Appointment, Claim, History, Hold, IdempotentRequest, Visit
+from storage.models.calendars import CalendarObject, Change, Collection, Occurrence, Version
+from storage.models.messages import Audit, Lease, Notice, OutboxMessage, Reminder
+from storage.models.waitlist import Offer, WaitlistEntry
+
+__all__ = [
+    "Account",
+    "ApiToken",
+    "AppPassword",
+    "Appointment",
+    "AppointmentType",
+    "Audit",
+    "Base",
+    "CalendarObject",
+    "Change",
+    "Claim",
+    "Collection",
+    "Feed",
+    "History",
+    "Hold",
+    "IdempotentRequest",
+    "Lease",
+    "LoginAttempt",
+    "Notice",
+    "Occurrence",
+    "Offer",
+    "OutboxMessage",
+    "Patient",
+    "Reminder",
+    "Resource",
+    "SecretLink",
+    "Version",
+    "Visit",
+    "WaitlistEntry",
+    "WebSession",
+]

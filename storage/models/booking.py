@@ -1,0 +1,130 @@
+"""Booked time: appointments, their visits, and the claims that nobody else can take."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.models.base import Base
+
+
+class Appointment(Base):
+    """The identity of a booked VEVENT. When and in which state: see its visits."""
+
+    __tablename__ = "appointment"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    object_id: Mapped[int] = mapped_column(ForeignKey("calendar_object.id"), unique=True)
+    doctor_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    type_code: Mapped[str] = mapped_column(ForeignKey("appointment_type.code"))
+    series: Mapped[bool] = mapped_column(default=False)
+    parent_id: Mapped[UUID | None]
+    video_link: Mapped[str] = mapped_column(String(500), default="")
+    location: Mapped[str] = mapped_column(String(200), default="")
+    # Actor label, e.g. "patient", "desk", "lee by caldav"
+    booked_by: Mapped[str] = mapped_column(String(100))
+    booked_at: Mapped[datetime]
+    # Grows with every change: forms compare it
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class Visit(Base):
+    """One occurrence of an appointment: its time, its status, and what the patient was last told of it."""
+
+    __tablename__ = "visit"
+    __table_args__ = (Index("ix_visit_start", "start"), Index("ix_visit_settle_at", "settle_at"))
+
+    appointment_id: Mapped[UUID] = mapped_column(ForeignKey("appointment.id"), primary_key=True)
+    # As in Occurrence; "" for an appointment that does not repeat
+    recurrence_id: Mapped[str] = mapped_column(String(16), primary_key=True, default="")
+    start: Mapped[datetime]
+    end: Mapped[datetime]
+    status: Mapped[str] = mapped_column(String(20))
+    overbooked: Mapped[bool] = mapped_column(default=False)
+    outside_hours: Mapped[bool] = mapped_column(default=False)
+    # What the patient was last told. told_status "" means nothing yet
+    told_start: Mapped[datetime | None]
+    told_end: Mapped[datetime | None]
+    told_status: Mapped[str] = mapped_column(String(20), default="")
+    # A calendar app changed it: at this moment it is compared with what was told, and told
+    settle_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    arrived_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    cancellation_reason: Mapped[str] = mapped_column(String(500), default="")
+
+
+class Claim(Base):
+    """Minutes of a resource that nobody else can take, buffers included. The database refuses an overlap."""
+
+    __tablename__ = "claim"
+    __table_args__ = (
+        CheckConstraint('"start" < "end"', name="order"),
+        Index("ix_claim_resource_end", "resource_id", "end", "start"),
+        Index("ix_claim_expires_at", "expires_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"))
+    # 0 … capacity-1; a deliberate overbooking takes OVERBOOKED_SEAT and above
+    seat: Mapped[int] = mapped_column(default=0)
+    start: Mapped[datetime]
+    end: Mapped[datetime]
+    # appointment, hold or offer
+    kind: Mapped[str] = mapped_column(String(16))
+    expires_at: Mapped[datetime | None]
+    appointment_id: Mapped[UUID | None] = mapped_column(ForeignKey("appointment.id"), index=True)
+    recurrence_id: Mapped[str] = mapped_column(String(16), default="")
+    # Of the hold or the offer
+    ticket: Mapped[UUID | None] = mapped_column(index=True)
+
+
+class Hold(Base):
+    """A slot kept for minutes while a patient types. Its claim carries its id as `ticket`."""
+
+    __tablename__ = "hold"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    doctor_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    type_code: Mapped[str] = mapped_column(String(64))
+    start: Mapped[datetime]
+    end: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+
+
+class History(Base):
+    """What happened to an appointment: who, when, why. Shown to patients (their part) and staff."""
+
+    __tablename__ = "history"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    appointment_id: Mapped[UUID] = mapped_column(ForeignKey("appointment.id"), index=True)
+    recurrence_id: Mapped[str] = mapped_column(String(16), default="")
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(100))
+    # booked, moved, confirmed, arrived, … , cancelled
+    action: Mapped[str] = mapped_column(String(32))
+    from_status: Mapped[str] = mapped_column(String(20), default="")
+    to_status: Mapped[str] = mapped_column(String(20), default="")
+    from_start: Mapped[datetime | None]
+    to_start: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(String(500), default="")
+
+
+class IdempotentRequest(Base):
+    """The answer that was given to an Idempotency-Key, kept 24 hours."""
+
+    __tablename__ = "idempotent_request"
+
+    # HMAC of caller and key
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int]
+    body: Mapped[str] = mapped_column(Text)
+    headers: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
