@@ -110,6 +110,17 @@ class InvalidInput(Refusal):
     sentence = "Please check what you entered."
 
 
+class TooManyAttempts(Refusal):
+    """Wait `seconds` before the next login."""
+
+    code, status = "too_many_attempts", 429
+    sentence = "There were too many failed logins. Please wait a little and try again."
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 class KeyReused(Refusal):
     code = "idempotency_key_reused"
     sentence = "This Idempotency-Key was used for another request."
@@ -178,3 +189,10 @@ class UidConflict(Refusal):
 class SyncTokenExpired(Refusal):
     code, status, precondition = "valid-sync-token", 403, "DAV:valid-sync-token"
     sentence = "The sync token is unknown or too old."
+
+
+class CollectionExists(Refusal):
+    """MKCALENDAR where there is something already (RFC 4791 §5.3.1.1)."""
+
+    code, status, precondition = "resource-must-be-null", 403, "DAV:resource-must-be-null"
+    sentence = "There is a calendar of this name already."

@@ -109,6 +109,38 @@ class Database:
         self.engine.dispose()
 
 
+@contextmanager
+def write_beside(session: Session) -> Iterator[Connection]:
+    """A connection for a small write while `session` is open: its own, if that writes anyhow, else another one.
+
+    Raises DatabaseUnavailable at once when SQLite is being written by somebody else: a reader must not wait."""
+    own = session.connection()
+    options = own.get_execution_options()
+    if own.dialect.name == "sqlite":
+        reading = options.get("begin") != "BEGIN IMMEDIATE"
+    else:
+        reading = bool(options.get("postgresql_readonly"))
+    if not reading:
+        yield own
+        return
+    writing = own.engine.execution_options(
+        **({"begin": "BEGIN IMMEDIATE"} if own.dialect.name == "sqlite" else {"postgresql_readonly": False})
+    )
+    with _translated(), writing.connect() as connection:
+        if own.dialect.name == "sqlite":
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.execute("PRAGMA busy_timeout=0")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                raw.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_SECONDS * 1000}")
+        else:
+            with connection.begin():
+                yield connection
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions by itself: _begin_sqlite says which kind.
     connection.isolation_level = None
