@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     hold_minutes: int = Field(default=10, ge=1, le=120)
     offer_minutes: int = Field(default=120, ge=1, le=10_080)
 
+    # Video visits get an unguessable room below this address (Jitsi)
+    video_url: str = "https://meet.jit.si"
+
     session_idle_staff_minutes: int = Field(default=15, ge=1)
     session_idle_patient_minutes: int = Field(default=30, ge=1)
     session_absolute_hours: int = Field(default=12, ge=1)

@@ -1,0 +1,44 @@
+"""What happened to an appointment: who, when, why."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage.models import History, Visit
+from storage.policy import Actor
+
+
+def record(
+    session: Session,
+    visit: Visit,
+    actor: Actor,
+    action: str,
+    now: datetime,
+    *,
+    from_status: str = "",
+    from_start: datetime | None = None,
+    reason: str = "",
+) -> None:
+    """Note a step of this visit, which has been carried out already."""
+    session.add(
+        History(
+            appointment_id=visit.appointment_id,
+            recurrence_id=visit.recurrence_id,
+            at=now,
+            actor=actor.label,
+            action=action,
+            from_status=from_status,
+            to_status=visit.status,
+            from_start=from_start,
+            to_start=visit.start,
+            reason=reason[:500],
+        )
+    )
+
+
+def of_appointment(session: Session, appointment_id: UUID) -> Sequence[History]:
+    """All steps, the oldest first."""
+    return session.scalars(select(History).where(History.appointment_id == appointment_id).order_by(History.id)).all()

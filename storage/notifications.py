@@ -1,0 +1,97 @@
+"""What the patient is told of an appointment, and the note of what they were told.
+
+Each function puts a message into the outbox in the caller's transaction. The visit remembers the time and the status
+that the message speaks of; only a difference from that is worth another message.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from ical import reminders as reminder_plan
+from storage import outbox
+from storage.models import Appointment, Notice, Patient, Visit
+
+# An appointment that only ends a little later is not worth a message.
+_LONGER = timedelta(minutes=10)
+
+
+def confirmed(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
+    """The booking's confirmation; one for a whole series."""
+    first = min(visits, key=lambda visit: visit.start)
+    _send(session, "appointment_confirmed", appointment, first, now, whole=len(visits) > 1)
+    for visit in visits:
+        _told(visit)
+
+
+def changed(session: Session, appointment: Appointment, visit: Visit, now: datetime) -> None:
+    """The visit has another time (or doctor) than the patient was told. Nothing for a past one."""
+    if visit.start > now:
+        _send(session, "appointment_changed", appointment, visit, now, was=visit.told_start)
+    _told(visit)
+
+
+def cancelled(session: Session, appointment: Appointment, visit: Visit, now: datetime) -> None:
+    """The visit will not take place. Nothing for a past one."""
+    if visit.start > now:
+        _send(session, "appointment_cancelled", appointment, visit, now, was=visit.told_start)
+    _told(visit)
+
+
+def is_news(visit: Visit) -> bool:
+    """Whether the patient would want to know how the visit's time differs from what they were told."""
+    if visit.told_start is None or visit.told_end is None:
+        return True
+    return visit.start != visit.told_start or visit.end > visit.told_end + _LONGER
+
+
+def plan_of(patient: Patient) -> Iterable[tuple[int, str]]:
+    """(minutes before, channel): the patient's own reminders, or the usual ones."""
+    if patient.reminders is None:
+        return reminder_plan.DEFAULT
+    return tuple((int(wish["minutes"]), str(wish["channel"])) for wish in patient.reminders.get("plan", ()))
+
+
+def notice(session: Session, account_id: int, text: str, now: datetime, appointment: Appointment | None = None) -> None:
+    """Tell a member of staff what no calendar app would have shown them."""
+    session.add(
+        Notice(
+            account_id=account_id,
+            text=text[:500],
+            appointment_id=None if appointment is None else appointment.id,
+            created_at=now,
+        )
+    )
+
+
+def _send(
+    session: Session,
+    template: str,
+    appointment: Appointment,
+    visit: Visit,
+    now: datetime,
+    *,
+    was: datetime | None = None,
+    whole: bool = False,
+) -> None:
+    payload = {"start": visit.start.isoformat(), "end": visit.end.isoformat(), "doctor": appointment.doctor_id}
+    if was is not None:
+        payload["was"] = was.isoformat()
+    outbox.add(
+        session,
+        template=template,
+        channel="email",
+        dedupe_key=f"{template}:{appointment.id}:{visit.recurrence_id}:{appointment.version}",
+        appointment_id=appointment.id,
+        recurrence_id="" if whole else visit.recurrence_id,
+        patient_id=appointment.patient_id,
+        payload=payload | ({"whole": True} if whole else {}),
+        due_at=now,
+        expires_at=visit.start,
+        priority=3,
+    )
+
+
+def _told(visit: Visit) -> None:
+    visit.told_start, visit.told_end, visit.told_status = visit.start, visit.end, visit.status

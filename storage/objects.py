@@ -1,0 +1,200 @@
+"""The one write path: every calendar object, whoever writes it, goes through `put_object` or `delete_object`.
+
+Text, ETag, occurrences, claims, visits, reminders, the change-log row, the version and the audit row are written
+together under the owner's lock, or nothing is. The text is the truth; all the rest is derived from it here.
+"""
+
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from ical import appointment as appointment_text
+from ical.errors import InvalidCalendarData, UidConflict
+from ical.lines import Component
+from storage import audit, claims, occurrences, visits
+from storage.models import Account, CalendarObject, Change, Collection, Version
+from storage.writes import Write
+
+_KINDS = {"hours": "hours", "leave": "leave", "waitlist": "waitlist"}
+
+
+def find(session: Session, collection: Collection, href: str) -> CalendarObject | None:
+    """The live object at this href."""
+    return session.scalar(
+        select(CalendarObject).where(
+            CalendarObject.collection_id == collection.id,
+            CalendarObject.href == href,
+            CalendarObject.deleted.is_(False),
+        )
+    )
+
+
+def find_uid(session: Session, collection: Collection, uid: str) -> CalendarObject | None:
+    """The object with this UID, a live one before a deleted one."""
+    return session.scalar(
+        select(CalendarObject)
+        .where(CalendarObject.collection_id == collection.id, CalendarObject.uid == uid)
+        .order_by(CalendarObject.deleted, CalendarObject.seq.desc())
+        .limit(1)
+    )
+
+
+def lock_owner(session: Session, owner_id: int) -> None:
+    """Take the lock of a calendar's owner, if the owner is somebody whose time can be claimed."""
+    resource = claims.resource_of(session, owner_id)
+    if resource is not None:
+        claims.lock(session, [resource])
+
+
+def etag_of(served_text: str) -> str:
+    return sha256(served_text.encode()).hexdigest()[:32]
+
+
+def put_object(
+    session: Session, collection: Collection, href: str, calendar: Component, write: Write
+) -> CalendarObject:
+    """Store `calendar` (already guarded and merged) at `href`, new or over what is there.
+
+    Raises SlotTaken when an appointment's minutes are not free (unless `write.overbook`), UidConflict when its UID
+    lives under another href. Revives a deleted object of the same href.
+    """
+    owner = session.get_one(Account, collection.owner_id)
+    lock_owner(session, owner.id)
+    uid, component = _identity(calendar)
+    obj = _existing(session, collection, href, uid)
+    text = calendar.text()
+    kind = _kind(collection, calendar)
+    served = appointment_text.served(calendar) if kind in ("appointment", "waitlist", "leave") else text
+    seq = _next_seq(session, collection, write.now)
+    new = obj is None
+    if obj is None:
+        obj = CalendarObject(collection_id=collection.id, href=href, created_at=write.now)
+        session.add(obj)
+    obj.uid, obj.component, obj.kind = uid, component, kind
+    obj.stored_text, obj.served_text, obj.etag = text, served, etag_of(served)
+    obj.seq, obj.deleted, obj.changed_at = seq, False, write.now
+    if component == "VEVENT":
+        expansion = occurrences.expand(calendar, owner, write.now)
+        obj.expanded_from, obj.expanded_until = expansion.start, expansion.end
+        session.flush()
+        occurrences.replace(session, obj, owner, expansion, new=new)
+        if kind == "appointment":
+            visits.follow(session, obj, calendar, owner, expansion, write)
+    else:
+        session.flush()
+    _log(session, collection, obj, write, text)
+    return obj
+
+
+def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
+    """Take an object out of its calendar. Its versions stay; with `settle_at`, an appointment's minutes stay too
+    until then, so that an undo finds them."""
+    collection = session.get_one(Collection, obj.collection_id)
+    lock_owner(session, collection.owner_id)
+    obj.seq = _next_seq(session, collection, write.now)
+    obj.deleted, obj.changed_at = True, write.now
+    obj.expanded_from = obj.expanded_until = None
+    occurrences.remove(session, obj)
+    if obj.kind == "appointment":
+        visits.vanish(session, obj, write)
+    session.flush()
+    _log(session, collection, obj, write, None)
+
+
+def rename_object(session: Session, obj: CalendarObject, href: str, write: Write) -> None:
+    """Give an object another href in its calendar (MOVE). Sync reports the old one gone and the new one changed."""
+    collection = session.get_one(Collection, obj.collection_id)
+    lock_owner(session, collection.owner_id)
+    gone = _next_seq(session, collection, write.now)
+    session.execute(insert(Change), [{"collection_id": collection.id, "seq": gone, "href": obj.href, "deleted": True}])
+    obj.href, obj.seq, obj.changed_at = href, _next_seq(session, collection, write.now), write.now
+    session.flush()
+    _log(session, collection, obj, write, obj.stored_text)
+
+
+def touch(session: Session, obj: CalendarObject, write: Write) -> None:
+    """Make sync report an unchanged object as changed: a client whose edit was refused then fetches it again."""
+    collection = session.get_one(Collection, obj.collection_id)
+    obj.seq = _next_seq(session, collection, write.now)
+    obj.etag = etag_of(f"{obj.served_text}{obj.seq}")
+    session.flush()
+    session.execute(
+        insert(Change), [{"collection_id": collection.id, "seq": obj.seq, "href": obj.href, "deleted": False}]
+    )
+
+
+def extend(session: Session, obj: CalendarObject, calendar: Component, write: Write) -> None:
+    """Expand an open-ended object up to today's horizon; its text and ETag stay as they are."""
+    collection = session.get_one(Collection, obj.collection_id)
+    owner = session.get_one(Account, collection.owner_id)
+    lock_owner(session, owner.id)
+    expansion = occurrences.expand(calendar, owner, write.now)
+    obj.expanded_from, obj.expanded_until = expansion.start, expansion.end
+    session.flush()
+    occurrences.replace(session, obj, owner, expansion, new=False)
+    if obj.kind == "appointment":
+        visits.follow(session, obj, calendar, owner, expansion, write)
+
+
+def _identity(calendar: Component) -> tuple[str, str]:
+    for component in calendar.components("VEVENT", "VTODO", "VJOURNAL"):
+        uid = component.plain("UID")
+        if uid:
+            return uid, component.name
+    raise InvalidCalendarData("An entry needs a UID.")
+
+
+def _kind(collection: Collection, calendar: Component) -> str:
+    if collection.kind == "appointments":
+        return "appointment" if appointment_text.is_appointment(calendar) else "block"
+    return _KINDS.get(collection.kind, "plain")
+
+
+def _existing(session: Session, collection: Collection, href: str, uid: str) -> CalendarObject | None:
+    found = session.scalars(
+        select(CalendarObject).where(
+            CalendarObject.collection_id == collection.id,
+            or_(CalendarObject.href == href, CalendarObject.uid == uid),
+        )
+    ).all()
+    for other in found:
+        if other.uid == uid and other.href != href and not other.deleted:
+            raise UidConflict(other.href)
+    return next((obj for obj in found if obj.href == href), None)
+
+
+def _next_seq(session: Session, collection: Collection, now: datetime) -> int:
+    """The calendar's next change number. The row stays locked until the commit, so numbers commit in order."""
+    collection.seq = session.execute(
+        update(Collection)
+        .where(Collection.id == collection.id)
+        .values(seq=Collection.seq + 1, changed_at=now)
+        .returning(Collection.seq)
+        .execution_options(synchronize_session=False)
+    ).scalar_one()
+    collection.changed_at = now
+    return collection.seq
+
+
+def _log(session: Session, collection: Collection, obj: CalendarObject, write: Write, text: str | None) -> None:
+    session.execute(
+        insert(Change),
+        [{"collection_id": collection.id, "seq": obj.seq, "href": obj.href, "deleted": text is None}],
+    )
+    session.execute(
+        insert(Version),
+        [
+            {
+                "object_id": obj.id,
+                "seq": obj.seq,
+                "stored_text": text,
+                "actor": write.actor.label,
+                "why": write.why,
+                "written_at": write.now,
+            }
+        ],
+    )
+    action = "calendar.delete" if text is None else "calendar.put"
+    audit.record(session, write.actor, action, f"object:{obj.id}", {"kind": obj.kind, "why": write.why}, write.now)

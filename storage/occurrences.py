@@ -1,0 +1,201 @@
+"""The expanded index: every occurrence within the horizon, so that time questions are SQL.
+
+An open-ended series is expanded from a year ago to two years ahead and extended by a daily task; a question beyond
+that is answered exactly by expanding the few objects concerned, there and then.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, insert, or_, select
+from sqlalchemy.orm import Session
+
+from ical import freebusy, hours, lines, recurrence, timezones, times
+from ical.lines import Component
+from storage.models import Account, CalendarObject, Collection as Calendar, Occurrence
+
+AHEAD = timedelta(days=731)
+BEHIND = timedelta(days=366)
+_MOST_ROWS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """One occurrence, as the table or a fresh expansion gives it. Fields as in storage.models.Occurrence."""
+
+    object_id: int
+    collection_id: int
+    owner_id: int
+    recurrence_id: str
+    start: datetime
+    end: datetime
+    all_day: bool
+    kind: str
+    busy: str
+    slot_minutes: int | None
+    capacity: int | None
+    types: str
+    location: str
+
+
+_COLUMNS = [getattr(Occurrence, name) for name in Busy.__dataclass_fields__]
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """What an object occupies. `start` and `end` bound what was expanded; None: that is all there is."""
+
+    occurrences: list[recurrence.Occurrence]
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+def expand(calendar: Component, owner: Account, now: datetime) -> Expansion:
+    """The occurrences of one object that belong into the table."""
+    zone = timezones.zone(owner.timezone)
+    if not recurrence.repeats(calendar):
+        return Expansion(recurrence.occurrences(calendar, zone, _BEGINNING, _END))
+    start, end = now - BEHIND, now + AHEAD
+    last = recurrence.last_end(calendar, zone)
+    if last is not None:
+        first = _first_start(calendar, owner)
+        if last - first <= AHEAD + BEHIND:
+            return Expansion(recurrence.occurrences(calendar, zone, first, last, limit=_MOST_ROWS))
+    return Expansion(recurrence.occurrences(calendar, zone, start, end, limit=_MOST_ROWS), start, end)
+
+
+_BEGINNING = datetime.fromisoformat("0002-01-01T00:00:00+00:00")
+_END = datetime.fromisoformat("9990-01-01T00:00:00+00:00")
+
+
+def _first_start(calendar: Component, owner: Account) -> datetime:
+    zone = timezones.zone(owner.timezone)
+    spans = [times.span(component, zone, calendar) for component in calendar.components("VEVENT")]
+    return min(start for start, _end, _all_day in spans) - timedelta(days=1)
+
+
+def rows(obj: CalendarObject, owner: Account, occurrences: Iterable[recurrence.Occurrence]) -> list[dict[str, Any]]:
+    """The table's rows for these occurrences."""
+    made: dict[int, dict[str, Any]] = {}
+    result = []
+    for occurrence in occurrences:
+        key = id(occurrence.component)
+        if key not in made:
+            made[key] = _facts(obj.kind, owner, occurrence.component)
+        result.append(
+            {
+                "object_id": obj.id,
+                "collection_id": obj.collection_id,
+                "owner_id": owner.id,
+                "recurrence_id": occurrence.recurrence_id,
+                "start": occurrence.start,
+                "end": occurrence.end,
+                "all_day": occurrence.all_day,
+                "kind": obj.kind,
+                **made[key],
+            }
+        )
+    return result
+
+
+def _facts(kind: str, owner: Account, component: Component) -> dict[str, Any]:
+    facts: dict[str, Any] = {"busy": "free", "slot_minutes": None, "capacity": None, "types": "", "location": ""}
+    if kind != "hours":
+        return facts | {"busy": freebusy.busy_type(component)}
+    read = hours.read_hours(component, owner.slot_minutes, owner.capacity)
+    closed = (component.value("STATUS") or "").upper() == "CANCELLED"
+    return facts | {
+        "slot_minutes": read.slot_minutes,
+        "capacity": 0 if closed else read.capacity,
+        "types": " ".join(read.types),
+        "location": read.location[:200],
+    }
+
+
+def replace(session: Session, obj: CalendarObject, owner: Account, expansion: Expansion, *, new: bool) -> None:
+    """Make the table say what the object's text says."""
+    if not new:
+        session.execute(
+            delete(Occurrence).where(Occurrence.object_id == obj.id).execution_options(synchronize_session=False)
+        )
+    fresh = rows(obj, owner, expansion.occurrences)
+    if fresh:
+        session.execute(insert(Occurrence), fresh)
+
+
+def remove(session: Session, obj: CalendarObject) -> None:
+    session.execute(
+        delete(Occurrence).where(Occurrence.object_id == obj.id).execution_options(synchronize_session=False)
+    )
+
+
+def in_range(
+    session: Session,
+    start: datetime,
+    end: datetime,
+    *,
+    owner_ids: Collection[int] | None = None,
+    collection_ids: Collection[int] | None = None,
+    kinds: Collection[str] | None = None,
+) -> list[Busy]:
+    """Every occurrence that overlaps [start, end), of these owners or calendars, in order of start. Exact."""
+    table, objects = [], [CalendarObject.deleted.is_(False)]
+    if owner_ids is not None:
+        table.append(Occurrence.owner_id.in_(owner_ids))
+        objects.append(Calendar.owner_id.in_(owner_ids))
+    if collection_ids is not None:
+        table.append(Occurrence.collection_id.in_(collection_ids))
+        objects.append(CalendarObject.collection_id.in_(collection_ids))
+    if kinds is not None:
+        table.append(Occurrence.kind.in_(kinds))
+        objects.append(CalendarObject.kind.in_(kinds))
+    found = [
+        Busy(*row)
+        for row in session.execute(select(*_COLUMNS).where(*table, Occurrence.end > start, Occurrence.start < end))
+    ]
+    beyond = session.execute(
+        select(CalendarObject, Account)
+        .join(Calendar, Calendar.id == CalendarObject.collection_id)
+        .join(Account, Account.id == Calendar.owner_id)
+        .where(
+            *objects,
+            CalendarObject.expanded_until.is_not(None),
+            or_(CalendarObject.expanded_until < end, CalendarObject.expanded_from > start),
+        )
+    ).all()
+    if beyond:
+        again = {obj.id for obj, _owner in beyond}
+        found = [busy for busy in found if busy.object_id not in again]
+        for obj, owner in beyond:
+            found += fresh(obj, owner, start, end)
+    return sorted(found, key=lambda busy: (busy.start, busy.end))
+
+
+def fresh(obj: CalendarObject, owner: Account, start: datetime, end: datetime) -> list[Busy]:
+    """The occurrences of one object in [start, end), expanded from its text."""
+    found = recurrence.occurrences(lines.parse(obj.stored_text), timezones.zone(owner.timezone), start, end)
+    return [Busy(**row) for row in rows(obj, owner, found)]
+
+
+def due_for_extension(session: Session, now: datetime, limit: int = 200) -> Sequence[CalendarObject]:
+    """Open-ended objects whose expansion should reach further by now."""
+    return session.scalars(
+        select(CalendarObject)
+        .where(CalendarObject.deleted.is_(False), CalendarObject.expanded_until < now + AHEAD - timedelta(days=30))
+        .order_by(CalendarObject.id)
+        .limit(limit)
+    ).all()
+
+
+def any_after(obj: CalendarObject, owner: Account, start: datetime) -> bool:
+    """Whether an open-ended series has an occurrence that ends after `start`."""
+    return recurrence.last_end(lines.parse(obj.stored_text), timezones.zone(owner.timezone)) is None or bool(
+        fresh(obj, owner, start, start + AHEAD)
+    )
+
+
+def any_before(obj: CalendarObject, owner: Account, end: datetime) -> bool:
+    """Whether a series has an occurrence that starts before `end`."""
+    return _first_start(lines.parse(obj.stored_text), owner) + timedelta(days=1) < end

@@ -1,0 +1,198 @@
+"""Visits: the occurrences of an appointment in step with its text, with their claims and reminders.
+
+Called by storage.objects for every written appointment. A visit whose occurrence a calendar app took away keeps its
+minutes until `settle_at`, so that an undo within the quiet period finds everything as it was.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from ical import appointment as appointment_text
+from ical import slots, status, timezones, times
+from ical.lines import Component
+from ical.recurrence import Occurrence
+from storage import claims, diary, reminders
+from storage.models import Account, Appointment, AppointmentType, CalendarObject, Claim, Visit
+from storage.occurrences import Expansion
+from storage.writes import Write
+
+# What has not ended one way or the other: only such a visit can still be cancelled or moved.
+OPEN = frozenset({"scheduled", "confirmed", "rescheduled", "in_progress"})
+
+
+def of_object(session: Session, obj: CalendarObject) -> Appointment | None:
+    return session.scalar(select(Appointment).where(Appointment.object_id == obj.id))
+
+
+def of_appointment(session: Session, appointment_id: UUID) -> dict[str, Visit]:
+    """The visits of an appointment by recurrence id, in order of start."""
+    found = session.scalars(select(Visit).where(Visit.appointment_id == appointment_id).order_by(Visit.start))
+    return {visit.recurrence_id: visit for visit in found}
+
+
+def follow(
+    session: Session, obj: CalendarObject, calendar: Component, owner: Account, expansion: Expansion, write: Write
+) -> None:
+    """Bring the appointment's rows, claims and reminders in step with its text.
+
+    Raises SlotTaken when new minutes are not free, unless `write.overbook`.
+    """
+    facts = appointment_text.read(calendar)
+    appointment = of_object(session, obj)
+    if appointment is None:
+        appointment = Appointment(
+            id=appointment_text.appointment_id(facts.uid),
+            object_id=obj.id,
+            booked_by=write.actor.label,
+            booked_at=write.now,
+            version=0,
+        )
+        session.add(appointment)
+    appointment.doctor_id, appointment.patient_id = owner.id, UUID(facts.patient_id)
+    appointment.type_code, appointment.video_link = facts.type_code, facts.video_link
+    appointment.location = facts.location[:200]
+    appointment.series = any(occurrence.recurrence_id for occurrence in expansion.occurrences)
+    appointment.parent_id = appointment_text.appointment_id(facts.parent_uid) if facts.parent_uid else None
+    appointment.version += 1
+    session.flush()
+
+    known = of_appointment(session, appointment.id)
+    _rename(session, known, expansion.occurrences, timezones.zone(owner.timezone))
+    for occurrence in expansion.occurrences:
+        _follow_one(session, appointment, known, occurrence, write)
+    present = {occurrence.recurrence_id for occurrence in expansion.occurrences}
+    for recurrence_id, visit in known.items():
+        if recurrence_id not in present and _is_expanded(visit.start, expansion):
+            _vanish_one(visit, write)
+    session.flush()
+    _claim(session, appointment, owner, known, write)
+    reminders.rebuild(session, appointment, known.values(), facts.reminders, write.now)
+
+
+def vanish(session: Session, obj: CalendarObject, write: Write) -> None:
+    """The whole appointment went from its calendar."""
+    appointment = of_object(session, obj)
+    if appointment is None:
+        return
+    appointment.version += 1
+    for visit in of_appointment(session, appointment.id).values():
+        _vanish_one(visit, write)
+
+
+def cancelled(session: Session, appointment: Appointment, visit: Visit) -> None:
+    """Let go of the minutes and the reminders of a visit that has just been cancelled."""
+    session.flush()
+    ids = [c.id for c in claims.of_appointment(session, appointment.id) if c.recurrence_id == visit.recurrence_id]
+    claims.release(session, ids=ids)
+    reminders.rebuild(session, appointment, [visit], (), visit.cancelled_at or visit.start)
+
+
+def _follow_one(
+    session: Session, appointment: Appointment, known: dict[str, Visit], occurrence: Occurrence, write: Write
+) -> None:
+    new_status = appointment_text.status_of(occurrence.component)
+    pending = appointment_text.pending_cancel(occurrence.component) is not None
+    visit = known.get(occurrence.recurrence_id)
+    if visit is None:
+        visit = Visit(
+            appointment_id=appointment.id, recurrence_id=occurrence.recurrence_id, overbooked=False, told_status=""
+        )
+        visit.cancellation_reason, visit.outside_hours = "", False
+        session.add(visit)
+        known[occurrence.recurrence_id] = visit
+    else:
+        same = (visit.start, visit.end, visit.status) == (occurrence.start, occurrence.end, new_status)
+        if same and not (pending and visit.settle_at is None):
+            return
+    visit.start, visit.end, visit.status = occurrence.start, occurrence.end, new_status
+    if write.settle_at is not None:
+        visit.settle_at = write.settle_at
+
+
+def _vanish_one(visit: Visit, write: Write) -> None:
+    if visit.status in OPEN and write.settle_at is not None:
+        visit.settle_at = write.settle_at
+
+
+def _is_expanded(start: datetime, expansion: Expansion) -> bool:
+    return expansion.start is None or expansion.end is None or expansion.start <= start < expansion.end
+
+
+def _rename(session: Session, known: dict[str, Visit], occurrences: Iterable[Occurrence], zone: ZoneInfo) -> None:
+    """Follow visits whose recurrence id changed because the series itself moved, began or ceased to repeat.
+
+    An id is the original start of its occurrence, so dragging a whole series gives every one a new id.
+    """
+    fresh = [o for o in occurrences if o.recurrence_id not in known]
+    present = {o.recurrence_id for o in occurrences}
+    stale = [v for rid, v in known.items() if rid not in present and v.status in OPEN]
+    if not fresh or not stale:
+        return
+    if "" in known or any(o.recurrence_id == "" for o in fresh):
+        pairs = {stale[0].recurrence_id: fresh[0].recurrence_id}
+    else:
+        shift = _wall(fresh[0].recurrence_id, zone) - _wall(stale[0].recurrence_id, zone)
+        wanted = {o.recurrence_id for o in fresh}
+        moved = {v.recurrence_id: _shifted(v.recurrence_id, shift, zone) for v in stale}
+        pairs = {old: new for old, new in moved.items() if new in wanted}
+    for old, new in pairs.items():
+        visit = known.pop(old)
+        key = {"appointment_id": visit.appointment_id, "recurrence_id": old}
+        for table in (Claim, reminders.Reminder):
+            session.execute(
+                update(table).filter_by(**key).values(recurrence_id=new).execution_options(synchronize_session=False)
+            )
+        visit.recurrence_id = new
+        known[new] = visit
+    session.flush()
+
+
+def _wall(recurrence_id: str, zone: ZoneInfo) -> datetime:
+    return times.parse_utc_text(recurrence_id).astimezone(zone).replace(tzinfo=None)
+
+
+def _shifted(recurrence_id: str, shift: timedelta, zone: ZoneInfo) -> str:
+    return times.utc_text((_wall(recurrence_id, zone) + shift).replace(tzinfo=zone))
+
+
+def _claim(
+    session: Session, appointment: Appointment, owner: Account, known: Mapping[str, Visit], write: Write
+) -> None:
+    """Old claims out, new claims in, in one step."""
+    resource = claims.resource_of(session, owner.id)
+    if resource is None:
+        return
+    kind = session.get_one(AppointmentType, appointment.type_code)
+    before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
+    wanted = {
+        (visit.recurrence_id, visit.start - before, visit.end + after): visit
+        for visit in known.values()
+        if visit.status in status.ACTIVE
+    }
+    gone = []
+    for claim in claims.of_appointment(session, appointment.id):
+        if claim.resource_id == resource and wanted.pop((claim.recurrence_id, claim.start, claim.end), None):
+            continue
+        gone.append(claim.id)
+    if gone:
+        claims.release(session, ids=gone)
+    if not wanted:
+        return
+    moved = list(wanted.values())
+    windows = diary.windows(session, [owner], min(v.start for v in moved), max(v.end for v in moved))[owner.id]
+    asked = []
+    for (recurrence_id, start, end), visit in wanted.items():
+        capacity = slots.capacity_at(windows, visit.start, visit.end)
+        visit.outside_hours = capacity == 0
+        seats = min(max(capacity, 1), kind.capacity or capacity or 1)
+        asked.append(claims.Wanted(resource, start, end, recurrence_id, seats))
+    overbooked = claims.take(
+        session, asked, kind="appointment", now=write.now, overbook=write.overbook, appointment_id=appointment.id
+    )
+    for visit in moved:
+        visit.overbooked = visit.recurrence_id in overbooked
