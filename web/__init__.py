@@ -1,0 +1,1 @@
+"""Pages, the API and feeds (Flask), the WSGI composition and the command line."""

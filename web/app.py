@@ -1,0 +1,59 @@
+"""The Flask application: pages, with the API and the feeds beside them."""
+
+import importlib
+from collections.abc import Callable
+from datetime import datetime
+from importlib.util import find_spec
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from storage.db import Database
+from storage.settings import Settings
+from web import errors, layout, security, words
+from web.clinic import admin, devices, notices, schedule
+from web.clinic import calendar as doctor_calendar
+from web.clinic import waitlist as doctor_waitlist
+from web.portal import appointment, booking, home, login, me, waitlist
+from web.services import Services
+
+_FORM_BYTES = 512 * 1024
+_PAGES = (
+    home,
+    booking,
+    appointment,
+    waitlist,
+    me,
+    login,
+    doctor_calendar,
+    schedule,
+    doctor_waitlist,
+    devices,
+    notices,
+    admin,
+)
+
+
+def create_app(db: Database, settings: Settings, clock: Callable[[], datetime]) -> Flask:
+    """Raises RuntimeError when a route does not say who may open it."""
+    app = Flask("web")
+    app.config.update(MAX_CONTENT_LENGTH=_FORM_BYTES, MAX_FORM_MEMORY_SIZE=_FORM_BYTES, SEND_FILE_MAX_AGE_DEFAULT=3600)
+    app.extensions["clinicdav"] = Services(db, settings, clock)
+    if settings.proxy_hops:
+        hops = settings.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.url_map.strict_slashes = False
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    words.install(app)
+    layout.install(app)
+    errors.install(app)
+    security.install(app)
+    for module in _PAGES:
+        app.register_blueprint(module.bp)
+    for name in ("web.api", "web.feeds"):
+        if find_spec(name):
+            app.register_blueprint(importlib.import_module(name).bp)
+    security.public(app.view_functions["static"])
+    if missing := security.undeclared(app):
+        raise RuntimeError(f"These routes declare no policy: {', '.join(missing)}")
+    return app

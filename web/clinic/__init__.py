@@ -1,0 +1,1 @@
+"""The pages of the practice: calendar, hours, leave, waitlist, devices, administration."""

@@ -1,0 +1,76 @@
+"""What every page's frame needs: the clinic's name, who is logged in, where one can go, what just happened."""
+
+from typing import Any
+
+from flask import Flask, g, request, url_for
+
+from storage import views
+from storage.policy import VISITOR
+from web.services import now, reading, settings
+
+# Shown after a redirect: the address says which, so that a visitor needs no session for it.
+MESSAGES = {
+    "booked": "Your appointment is booked.",
+    "cancelled": "The appointment is cancelled.",
+    "confirmed": "Thank you, the appointment is confirmed.",
+    "moved": "The appointment is moved.",
+    "saved": "Saved.",
+    "status": "The status is changed.",
+    "removed": "Removed.",
+    "revoked": "Revoked. The device can no longer connect.",
+    "hours": "The hours are added.",
+    "closed": "The day is closed.",
+    "leave": "The leave is requested.",
+    "approved": "The leave is approved.",
+    "rejected": "The leave is rejected.",
+    "withdrawn": "You are off the waitlist.",
+    "registered": "If this address had no account, it has one now. Log in with the password that you chose.",
+    "out": "You are logged out.",
+    "password": "Your password is set. Please log in.",
+    "user": "The account is created.",
+    "released": "The time is free again. Choose another one.",
+}
+
+_VISITOR = (("home.home", "Book"), ("appointment.mine", "My appointments"))
+_PATIENT = (*_VISITOR, ("me.me", "My details"))
+_DOCTOR = (
+    ("calendar.calendar", "Calendar"),
+    ("schedule.schedule", "Hours & leave"),
+    ("doctor_waitlist.waitlist", "Waitlist"),
+    ("home.home", "Book"),
+    ("devices.devices", "Devices"),
+)
+_NAVIGATION = {
+    "patient": _PATIENT,
+    "doctor": _DOCTOR,
+    "receptionist": _DOCTOR,
+    "admin": (("admin.admin", "Administration"), *_DOCTOR[:4]),
+}
+
+
+def install(app: Flask) -> None:
+    app.context_processor(_frame)
+
+
+def _frame() -> dict[str, Any]:
+    actor = getattr(g, "actor", VISITOR)
+    places = _NAVIGATION.get(actor.role, _VISITOR)
+    return {
+        "clinic_name": settings().clinic_name,
+        "clinic_zone": settings().timezone,
+        "actor": actor,
+        "account": getattr(g, "account", None),
+        "navigation": [(url_for(endpoint), label, endpoint == request.endpoint) for endpoint, label in places],
+        "unread": _unread(),
+        "message": MESSAGES.get(request.args.get("ok", "")),
+        "now": now(),
+    }
+
+
+def _unread() -> int:
+    """Notices nobody has looked at yet. An error page must not fail on this."""
+    account = getattr(g, "account", None)
+    if account is None or account.role == "patient" or getattr(g, "failing", False):
+        return 0
+    with reading() as session:
+        return views.unread_notices(session, account.id)
