@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import guard, lines, policy, recurrence, status, timezones
+from ical.diary import lengths_at, seats
 from ical.errors import HoldExpired, IllegalTransition, InvalidInput, NotFound, Refusal, SeriesConflict, SlotTaken
 from ical.lines import Component
-from storage import claims, collections, diary, history, links, notifications, objects, visits
+from storage import claims, collections, diary, history, links, notifications, objects, slots, visits
 from storage.models import (
     Account,
     Appointment,
@@ -337,7 +338,7 @@ def _hand_over(
         recurrence.master(calendar) or calendar.components("VEVENT")[0], doctor.name, doctor.email
     )
     target = collections.built_in(session, doctor, "appointments")
-    moved = objects.put_object(session, target, obj.href, calendar, write, appointment=appointment)
+    moved = objects.put_object(session, target, obj.href, calendar, write)
     appointment.object_id = moved.id
 
 
@@ -363,13 +364,13 @@ def _checked(
     length: timedelta | None = None,
 ) -> tuple[claims.Wanted, datetime]:
     """The claim that a booking at `start` needs, and its end. Raises the first rule that says no."""
-    page = diary.at(session, doctor, start, kind, now, own=own)
-    span = length or page.length(kind, start)
-    request = policy.Request(start=start, end=start + span, by_staff=actor.is_staff)
-    policy.check(request, diary.kind(kind), page.facts, now)
+    book = diary.around(session, doctor, start, now, own=own)
+    asked = diary.kind_of(kind)
+    lengths = [length] if length else lengths_at(book.windows, asked, start)
+    end = start + (lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes))
+    policy.check(policy.Request(start, end, kind.code, by_staff=actor.is_staff), asked, book.facts(start), now)
     before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
-    seats = page.seats(kind, start, start + span)
-    return claims.Wanted(resource, start - before, start + span + after, "", seats), start + span
+    return claims.Wanted(resource, start - before, end + after, "", seats(book.windows, asked, start, end)), end
 
 
 def _by_load(session: Session, doctors: Sequence[Account], start: datetime) -> list[Account]:
@@ -410,7 +411,7 @@ def _event(session: Session, doctor: Account, new: NewAppointment, end: datetime
         zone=timezones.zone(doctor.timezone),
         patient_name=new.patient.name,
         patient_email=new.patient.email,
-        patient_id=str(new.patient.id),
+        patient_id=new.patient.id,
         doctor_name=doctor.name,
         doctor_email=doctor.email,
         type_code=new.kind.code,
@@ -438,7 +439,9 @@ def _series(
     """The event of a whole series, every occurrence checked, with the ones in conflict decided as asked."""
     zone = timezones.zone(doctor.timezone)
     resource = claims.resource_of(session, doctor.id) or 0
-    length = diary.at(session, doctor, new.start, new.kind, now).length(new.kind, new.start)
+    book = diary.around(session, doctor, new.start, now)
+    lengths = lengths_at(book.windows, diary.kind_of(new.kind), new.start)
+    length = lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes)
     calendar = _event(session, doctor, new, new.start + length, now)
     guard.check(calendar.text().encode())
     last = recurrence.last_end(calendar, zone)
@@ -467,6 +470,15 @@ def _series(
     if not any(result.outcome != "skipped" for result in results):
         raise SlotTaken("None of these times is free.")
     return calendar, results
+
+
+def _nearest(
+    session: Session, doctor: Account, start: datetime, kind: AppointmentType, now: datetime
+) -> list[datetime]:
+    """The free times nearest to `start`, at most three of them."""
+    first = max(start - _ALTERNATIVES_WITHIN, now)
+    found = slots.free_slots(session, [doctor], first, start + _ALTERNATIVES_WITHIN, kind, now)
+    return sorted((slot.start for slot in found), key=lambda at: (abs(at - start), at))[:_ALTERNATIVES]
 
 
 def _store(

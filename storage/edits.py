@@ -18,6 +18,7 @@ from ical import appointment as appointment_text
 from ical import guard, leave, merge, recurrence, status, times, timezones
 from ical.errors import Forbidden, IllegalTransition, UidConflict
 from ical.lines import Component, parse
+from ical.vcalendar import strip_private
 from storage import history, notifications, objects, visits, waitlist
 from storage.models import Account, Appointment, CalendarObject, Collection, Visit
 from storage.policy import SYSTEM, Actor, can
@@ -186,7 +187,7 @@ def _put_block(
     now: datetime,
 ) -> Written:
     """An event that is no appointment of ours: kept as it came, but it cannot pose as one."""
-    appointment_text.strip_server_properties(put)
+    strip_private(put)
     obj = objects.put_object(session, collection, href, put, Write(actor, now, "calendar app"))
     return _written(obj, existing, data)
 

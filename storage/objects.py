@@ -148,7 +148,8 @@ def _identity(calendar: Component) -> tuple[str, str]:
 
 def _kind(collection: Collection, calendar: Component) -> str:
     if collection.kind == "appointments":
-        return "appointment" if appointment_text.is_appointment(calendar) else "block"
+        ours = any(appointment_text.is_appointment(event) for event in calendar.components("VEVENT"))
+        return "appointment" if ours else "block"
     return _KINDS.get(collection.kind, "plain")
 
 

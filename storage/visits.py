@@ -13,16 +13,26 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
-from ical import slots, status, timezones, times
+from ical import recurrence, status, times, timezones
+from ical.diary import capacity_at
+from ical.errors import InvalidCalendarData
 from ical.lines import Component
 from ical.recurrence import Occurrence
 from storage import claims, diary, reminders
-from storage.models import Account, Appointment, AppointmentType, CalendarObject, Claim, Visit
+from storage.models import Account, Appointment, AppointmentType, CalendarObject, Claim, Reminder, Visit
 from storage.occurrences import Expansion
 from storage.writes import Write
 
 # What has not ended one way or the other: only such a visit can still be cancelled or moved.
 OPEN = frozenset({"scheduled", "confirmed", "rescheduled", "in_progress"})
+
+
+def id_of(uid: str) -> UUID:
+    """The appointment's id in its UID, `appt-<uuid>@domain`. Raises InvalidCalendarData for another UID."""
+    try:
+        return UUID(uid.removeprefix("appt-").partition("@")[0])
+    except ValueError:
+        raise InvalidCalendarData("This is not an appointment's UID.") from None
 
 
 def of_object(session: Session, obj: CalendarObject) -> Appointment | None:
@@ -42,27 +52,30 @@ def follow(
 
     Raises SlotTaken when new minutes are not free, unless `write.overbook`.
     """
-    facts = appointment_text.read(calendar)
-    appointment = of_object(session, obj)
+    zone = timezones.zone(owner.timezone)
+    facts = appointment_text.read(recurrence.master(calendar) or calendar.components("VEVENT")[0], zone, calendar)
+    if facts.patient_id is None:
+        raise InvalidCalendarData("An appointment needs a patient.")
+    appointment = session.get(Appointment, id_of(facts.uid))
     if appointment is None:
         appointment = Appointment(
-            id=appointment_text.appointment_id(facts.uid),
-            object_id=obj.id,
+            id=id_of(facts.uid),
             booked_by=write.actor.label,
             booked_at=write.now,
             version=0,
         )
         session.add(appointment)
-    appointment.doctor_id, appointment.patient_id = owner.id, UUID(facts.patient_id)
+    appointment.object_id = obj.id
+    appointment.doctor_id, appointment.patient_id = owner.id, facts.patient_id
     appointment.type_code, appointment.video_link = facts.type_code, facts.video_link
     appointment.location = facts.location[:200]
     appointment.series = any(occurrence.recurrence_id for occurrence in expansion.occurrences)
-    appointment.parent_id = appointment_text.appointment_id(facts.parent_uid) if facts.parent_uid else None
+    appointment.parent_id = id_of(facts.parent_uid) if facts.parent_uid else None
     appointment.version += 1
     session.flush()
 
     known = of_appointment(session, appointment.id)
-    _rename(session, known, expansion.occurrences, timezones.zone(owner.timezone))
+    _rename(session, known, expansion.occurrences, zone)
     for occurrence in expansion.occurrences:
         _follow_one(session, appointment, known, occurrence, write)
     present = {occurrence.recurrence_id for occurrence in expansion.occurrences}
@@ -143,7 +156,7 @@ def _rename(session: Session, known: dict[str, Visit], occurrences: Iterable[Occ
     for old, new in pairs.items():
         visit = known.pop(old)
         key = {"appointment_id": visit.appointment_id, "recurrence_id": old}
-        for table in (Claim, reminders.Reminder):
+        for table in (Claim, Reminder):
             session.execute(
                 update(table).filter_by(**key).values(recurrence_id=new).execution_options(synchronize_session=False)
             )
@@ -184,12 +197,12 @@ def _claim(
     if not wanted:
         return
     moved = list(wanted.values())
-    windows = diary.windows(session, [owner], min(v.start for v in moved), max(v.end for v in moved))[owner.id]
+    windows = diary.windows(session, owner, min(v.start for v in moved), max(v.end for v in moved))
     asked = []
     for (recurrence_id, start, end), visit in wanted.items():
-        capacity = slots.capacity_at(windows, visit.start, visit.end)
+        capacity = capacity_at(windows, visit.start, visit.end)
         visit.outside_hours = capacity == 0
-        seats = min(max(capacity, 1), kind.capacity or capacity or 1)
+        seats = kind.capacity or max(capacity, 1)
         asked.append(claims.Wanted(resource, start, end, recurrence_id, seats))
     overbooked = claims.take(
         session, asked, kind="appointment", now=write.now, overbook=write.overbook, appointment_id=appointment.id
