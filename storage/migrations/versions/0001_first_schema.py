@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy import Text
 
 from storage.models.base import Instant
 
@@ -16,6 +15,16 @@ _POSTGRESQL = """
     ALTER TABLE claim ADD CONSTRAINT ex_claim_overlap
         EXCLUDE USING gist (resource_id WITH =, seat WITH =, tstzrange(start, "end") WITH &&);
 """
+
+# The six of the specification: (code, name, colour, mode, may patients book it themselves).
+_TYPES = (
+    ("consultation", "Consultation", "steelblue", "in_person", True),
+    ("follow_up", "Follow-up", "seagreen", "in_person", True),
+    ("xray_review", "X-ray review", "mediumpurple", "in_person", True),
+    ("results_discussion", "Results discussion", "goldenrod", "in_person", True),
+    ("virtual", "Virtual", "darkcyan", "video", True),
+    ("emergency", "Emergency", "firebrick", "in_person", False),
+)
 
 # One statement each: the driver runs no scripts.
 _SQLITE = """
@@ -53,7 +62,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("username", name=op.f("uq_account_username")),
     )
     op.create_index(op.f("ix_account_role"), "account", ["role"], unique=False)
-    op.create_table(
+    types = op.create_table(
         "appointment_type",
         sa.Column("code", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
@@ -500,3 +509,16 @@ def upgrade() -> None:
     else:
         for event in ("INSERT", "UPDATE"):
             op.execute(_SQLITE.format(event=event))
+    columns = ("code", "name", "colour", "mode", "self_booking", "position")
+    usual = {
+        "minutes": None,
+        "buffer_before": 0,
+        "buffer_after": 0,
+        "capacity": None,
+        "notice_minutes": 0,
+        "window_days": 365,
+        "cutoff_minutes": 0,
+        "active": True,
+    }
+    rows = [dict(zip(columns, (*row, position), strict=True)) | usual for position, row in enumerate(_TYPES)]
+    op.bulk_insert(types, rows)
