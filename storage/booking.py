@@ -163,7 +163,8 @@ def change_status(
         history.record(session, visit, actor, action, now, from_status=before[visit.recurrence_id], reason=reason)
         if action == "cancel":
             visits.cancelled(session, appointment, visit)
-            notifications.cancelled(session, appointment, visit, now)
+    if action == "cancel":
+        notifications.cancelled(session, appointment, chosen, now)
     session.flush()
     return appointment
 
@@ -225,7 +226,7 @@ def reschedule(
     session.flush()
     visit.settle_at = None
     history.record(session, visit, actor, "moved", now, from_status=old_status, from_start=old_start)
-    notifications.changed(session, appointment, visit, now)
+    notifications.changed(session, appointment, [visit], now)
     session.flush()
     return appointment
 

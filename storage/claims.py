@@ -13,10 +13,9 @@ from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from ical.diary import OVERBOOKED_SEAT
 from ical.errors import SlotTaken
 from storage.models import Claim, Resource
-
-OVERBOOKED_SEAT = 1000
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ only after settings.quiet_seconds, and only of what is then different from what 
 deleting and putting back, or snoozing an alarm causes nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
@@ -90,66 +90,76 @@ def client_move(
     return replaced is None
 
 
-def due_to_settle(session: Session, now: datetime, limit: int = 100) -> list[tuple[UUID, str]]:
-    """(appointment id, recurrence id) of the visits whose quiet period is over."""
-    found = session.execute(
-        select(Visit.appointment_id, Visit.recurrence_id)
+def due_to_settle(session: Session, now: datetime, limit: int = 100) -> list[UUID]:
+    """Ids of the appointments for which a quiet period is over."""
+    due = (
+        select(Visit.appointment_id)
         .where(Visit.settle_at <= now)
-        .order_by(Visit.settle_at)
+        .group_by(Visit.appointment_id)
+        .order_by(func.min(Visit.settle_at))
         .limit(limit)
     )
-    return [(appointment_id, recurrence_id) for appointment_id, recurrence_id in found]
+    return list(session.scalars(due))
 
 
-def settle(session: Session, appointment_id: UUID, recurrence_id: str, now: datetime) -> None:
-    """After the quiet period: carry out what a calendar app's edits came to, and tell the patient what is new."""
+def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
+    """After the quiet period: carry out what a calendar app's edits came to, and tell the patient once what is new."""
     appointment = session.get_one(Appointment, appointment_id)
     objects.lock_owner(session, appointment.doctor_id)
-    visit = session.get_one(Visit, (appointment_id, recurrence_id), populate_existing=True)
-    if visit.settle_at is None or visit.settle_at > now:
-        return
-    visit.settle_at = None
+    session.refresh(appointment)
     obj = session.get_one(CalendarObject, appointment.object_id, populate_existing=True)
     owner = session.get_one(Account, appointment.doctor_id)
     calendar = parse(obj.stored_text)
-    component = _component_of(calendar, recurrence_id, owner)
-    gone = obj.deleted or component is None
-    if visit.status in visits.OPEN and (gone or (component and appointment_text.pending_cancel(component))):
-        _settle_cancellation(session, appointment, visit, obj, calendar, None if gone else component, now)
-    elif visit.status in visits.OPEN and notifications.is_news(visit):
-        history.record(session, visit, SYSTEM, "moved", now, from_start=visit.told_start)
-        if visit.told_start is None:
-            notifications.confirmed(session, appointment, [visit], now)
-        else:
-            notifications.changed(session, appointment, visit, now)
+    cancelled, moved = [], []
+    for visit in visits.of_appointment(session, appointment_id).values():
+        if visit.settle_at is None or visit.settle_at > now:
+            continue
+        visit.settle_at = None
+        component = None if obj.deleted else _component_of(calendar, visit.recurrence_id, owner)
+        if visit.status not in visits.OPEN:
+            continue
+        if component is None or appointment_text.pending_cancel(component):
+            cancelled.append((visit, component))
+        elif notifications.is_news(visit):
+            moved.append(visit)
+    if cancelled:
+        _settle_cancellations(session, appointment, cancelled, obj, calendar, now)
+    if moved:
+        for visit in moved:
+            history.record(session, visit, SYSTEM, "moved", now, from_start=visit.told_start)
+        new = all(visit.told_start is None for visit in moved)
+        (notifications.confirmed if new else notifications.changed)(session, appointment, moved, now)
 
 
-def _settle_cancellation(
+def _settle_cancellations(
     session: Session,
     appointment: Appointment,
-    visit: Visit,
+    cancelled: Sequence[tuple[Visit, Component | None]],
     obj: CalendarObject,
     calendar: Component,
-    component: Component | None,
     now: datetime,
 ) -> None:
-    before = visit.status
-    visit.cancelled_at = now
-    if component is not None:
-        appointment_text.clear_pending_cancel(component, now)
+    """The doctor cancelled these: in their text, by taking the occurrence out of it, or by deleting the object."""
+    before = {visit.recurrence_id: visit.status for visit, _component in cancelled}
+    shown = [component for _visit, component in cancelled if component is not None]
+    if obj.deleted:
+        # The tombstone keeps the truth for whoever looks at the appointment later.
+        shown = calendar.components("VEVENT")
+    for component in {id(component): component for component in shown}.values():
         appointment_text.set_status(component, "cancelled_doctor", now)
+    if obj.deleted:
+        obj.stored_text = calendar.text()
+    elif shown:
         collection = session.get_one(Collection, obj.collection_id)
         objects.put_object(session, collection, obj.href, calendar, Write(SYSTEM, now, "settled"))
-    elif obj.deleted and not visit.recurrence_id:
-        # The tombstone keeps the truth for whoever looks at the appointment later.
-        only = recurrence.master(calendar) or calendar.components("VEVENT")[0]
-        appointment_text.set_status(only, "cancelled_doctor", now)
-        obj.stored_text = calendar.text()
-    visit.status = "cancelled_doctor"
     appointment.version += 1
-    visits.cancelled(session, appointment, visit)
-    history.record(session, visit, SYSTEM, "cancelled", now, from_status=before, reason="in the doctor's calendar")
-    notifications.cancelled(session, appointment, visit, now)
+    gone = [visit for visit, _component in cancelled]
+    for visit in gone:
+        visit.status, visit.cancelled_at, visit.settle_at = "cancelled_doctor", now, None
+        visits.cancelled(session, appointment, visit)
+        was = before[visit.recurrence_id]
+        history.record(session, visit, SYSTEM, "cancelled", now, from_status=was, reason="in the doctor's calendar")
+    notifications.cancelled(session, appointment, gone, now)
 
 
 def _put_appointment(

@@ -25,18 +25,14 @@ def confirmed(session: Session, appointment: Appointment, visits: Sequence[Visit
         _told(visit)
 
 
-def changed(session: Session, appointment: Appointment, visit: Visit, now: datetime) -> None:
-    """The visit has another time (or doctor) than the patient was told. Nothing for a past one."""
-    if visit.start > now:
-        _send(session, "appointment_changed", appointment, visit, now, was=visit.told_start)
-    _told(visit)
+def changed(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
+    """These visits have another time (or doctor) than the patient was told: one message. Nothing for past ones."""
+    _send_coming(session, "appointment_changed", appointment, visits, now)
 
 
-def cancelled(session: Session, appointment: Appointment, visit: Visit, now: datetime) -> None:
-    """The visit will not take place. Nothing for a past one."""
-    if visit.start > now:
-        _send(session, "appointment_cancelled", appointment, visit, now, was=visit.told_start)
-    _told(visit)
+def cancelled(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
+    """These visits will not take place: one message. Nothing for past ones."""
+    _send_coming(session, "appointment_cancelled", appointment, visits, now)
 
 
 def is_news(visit: Visit) -> bool:
@@ -63,6 +59,17 @@ def notice(session: Session, account_id: int, text: str, now: datetime, appointm
             created_at=now,
         )
     )
+
+
+def _send_coming(
+    session: Session, template: str, appointment: Appointment, visits: Sequence[Visit], now: datetime
+) -> None:
+    coming = sorted((visit for visit in visits if visit.start > now), key=lambda visit: visit.start)
+    if coming:
+        whole = len(coming) > 1
+        _send(session, template, appointment, coming[0], now, was=None if whole else coming[0].told_start, whole=whole)
+    for visit in visits:
+        _told(visit)
 
 
 def _send(
