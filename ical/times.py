@@ -141,9 +141,11 @@ def _read_value(text: str, line: Line, zone: tzinfo, calendar: Component | None)
 
 
 def _read_naive(text: str) -> datetime:
-    digits = text.replace("T", "", 1) if len(text) == 15 and text[8] in "Tt" else text
-    digits = digits.replace("t", "", 1)
-    if len(digits) not in (8, 14) or not (digits.isascii() and digits.isdigit()):
+    # Old versions of iCal wrote 20031114T18300.
+    clock = text[9:].ljust(6, "0") if len(text) in (14, 15) and text[8] in "Tt" else text[8:]
+    digits = text[:8] + clock
+    whole = len(text) == 8 or (len(digits) == 14 and len(text) > 8 and text[8] in "Tt")
+    if not (whole and digits.isascii() and digits.isdigit()):
         raise InvalidCalendarData("A date or time cannot be read.")
     numbers = [int(digits[0:4])] + [int(digits[at : at + 2]) for at in range(4, len(digits), 2)]
     if not FIRST_YEAR <= numbers[0] <= LAST_YEAR:
