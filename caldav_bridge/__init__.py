@@ -1,0 +1,1 @@
+"""The Radicale side: calendars over CalDAV, out of our own storage."""

@@ -1,0 +1,213 @@
+"""The CalDAV server: Radicale's Application with our own methods. RFC 4791, RFC 4918.
+
+Radicale routes, logs in and compresses; what a method does is ours. Each method is one transaction: committed when
+its handler has returned an answer, rolled back when it raised, run again when the database asks for it.
+"""
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import radicale.config
+from radicale import types
+from radicale.app import Application
+
+from caldav_bridge import calendars, propfind, proppatch, refusals, reports, resources
+from caldav_bridge.auth import Auth
+from caldav_bridge.context import Request, current, during
+from caldav_bridge.refusals import Answer, Denied
+from caldav_bridge.rights import Rights
+from caldav_bridge.shim import shim
+from caldav_bridge.storage import Storage
+from caldav_bridge.xml import MalformedXml
+from ical.errors import Refusal
+from storage import objects
+from storage.db import Database, DatabaseUnavailable, DiskFull, SerializationFailure
+from storage.settings import Settings
+from storage.writes import Write
+
+ALLOW = "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
+ATTEMPTS = 5
+RETRY_AFTER = "5"
+
+Handler = Callable[[Request, str], Answer]
+
+_log = logging.getLogger("clinicdav.dav")
+
+
+def create_dav_app(db: Database, settings: Settings, clock: Callable[[], datetime]) -> types.WSGIApplication:
+    """The WSGI application to mount at /dav. `clock` gives aware UTC now."""
+    configuration = load_configuration(settings)
+    app = DavApp(configuration, db, settings, clock)
+    return shim(app, configuration.get("server", "max_content_length"), configuration.get("auth", "realm"))
+
+
+def load_configuration(settings: Settings) -> radicale.config.Configuration:
+    """radicale.conf of the home folder, else ours; with our plugins."""
+    configuration = radicale.config.load([(str(configuration_file(settings)), False)])
+    plugins = {
+        "auth": {"type": Auth, "delay": 0},
+        "rights": {"type": Rights},
+        "storage": {"type": Storage, "strict_preconditions": False},
+        "server": {"delay_on_error": 0},
+    }
+    configuration.update(plugins, "caldav_bridge", privileged=True)
+    # Radicale's own log carries names and paths; ours, below, does not.
+    logging.getLogger("radicale").setLevel(logging.CRITICAL + 1)
+    return configuration
+
+
+def configuration_file(settings: Settings) -> Path:
+    """The radicale.conf in force: the home folder's, the checkout's or the wheel's."""
+    here = Path(__file__).parent
+    candidates = (settings.home / "radicale.conf", here.parent / "radicale.conf", here / "radicale.conf")
+    return next((path for path in candidates if path.is_file()), candidates[-1])
+
+
+def _method(handler: Handler, *, writes: bool = False) -> Callable[..., types.WSGIResponse]:
+    """A `do_*` method of the application: `handler` in a transaction, its refusals as answers."""
+
+    @functools.wraps(handler)
+    def do(self: "DavApp", environ: Any, base_prefix: str, path: str, user: str, *_args: Any) -> types.WSGIResponse:
+        request = current()
+        if not user:
+            return 401, {**self.challenge, "Content-Type": "text/plain"}, "Log in with an app password.", None
+        return _radicale(self.run(request, path, handler, writes))
+
+    return do
+
+
+def _radicale(answer: Answer) -> types.WSGIResponse:
+    headers = dict(answer.headers)
+    if answer.content_type:
+        headers["Content-Type"] = answer.content_type
+    body = answer.body if answer.body or answer.content_type else None
+    if body is None and answer.status not in (204, 304):
+        headers["Content-Length"] = "0"
+    return answer.status, headers, body, None
+
+
+class DavApp(Application):
+    """Radicale's application over our database."""
+
+    def __init__(
+        self,
+        configuration: radicale.config.Configuration,
+        db: Database,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        super().__init__(configuration)
+        self._db = db
+        self._settings = settings
+        self._clock = clock
+        realm = configuration.get("auth", "realm")
+        self.challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        request = Request(self._db, self._settings, self._clock(), environ)
+        began = time.perf_counter()
+        try:
+            status, headers, body = during(request, lambda: self._handle_request(environ))
+        except DatabaseUnavailable:
+            status, headers, body = _plain("503 Service Unavailable", ("Retry-After", RETRY_AFTER))
+        except Exception as error:
+            _log.error("dav failed", exc_info=error)
+            status, headers, body = _plain("500 Internal Server Error")
+        start_response(status, headers)
+        _log.info(
+            "dav %s %s account=%s ms=%.1f",
+            environ["REQUEST_METHOD"][:20],
+            status[:3],
+            request.actor.account_id,
+            (time.perf_counter() - began) * 1000,
+        )
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+
+    def run(self, request: Request, path: str, handler: Handler, writes: bool) -> Answer:
+        """The handler's answer, from its own transaction."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._storage.acquire_lock("w" if writes else "r"):
+                    answer = handler(request, path)
+                if writes:
+                    request.leave()
+                return answer
+            except SerializationFailure as error:
+                request.leave(error)
+                if attempt == ATTEMPTS:
+                    return _unavailable(503)
+            except Denied as denied:
+                request.leave(denied)
+                return denied.answer
+            except MalformedXml as error:
+                request.leave(error)
+                return refusals.text(400, str(error))
+            except Refusal as refusal:
+                request.leave(refusal)
+                if writes and refusals.touches(refusal):
+                    self._touch(request, path)
+                return refusals.of(refusal, lambda href: f"{request.prefix}{path.rpartition('/')[0]}/{href}")
+            except DiskFull as error:
+                request.leave(error)
+                return _unavailable(507 if writes else 503)
+            except DatabaseUnavailable as error:
+                request.leave(error)
+                return _unavailable(503)
+        raise AssertionError("the last attempt returns")
+
+    def _touch(self, request: Request, path: str) -> None:
+        """A refused edit: the object gets a new ETag, so that the client fetches it and drops its own copy."""
+        try:
+            request.write()
+            place = request.place(path)
+            if place is not None and place.kind == "member" and place.collection is not None:
+                found = objects.find(request.session, place.collection, place.href)
+                if found is not None:
+                    objects.touch(request.session, found, Write(request.actor, request.now, "edit refused"))
+            request.leave()
+        except DatabaseUnavailable as error:
+            request.leave(error)
+
+    def _make_calendar(self, request: Request, path: str) -> Answer:
+        return calendars.mkcalendar(request, self._storage, path)
+
+    def _make_collection(self, request: Request, path: str) -> Answer:
+        return calendars.mkcol(request, self._storage, path)
+
+    do_GET = _method(resources.get)
+    do_HEAD = _method(resources.get)
+    do_PUT = _method(resources.put, writes=True)
+    do_DELETE = _method(resources.delete, writes=True)
+    do_MOVE = _method(resources.move, writes=True)
+    do_COPY = _method(resources.copy, writes=True)
+    do_PROPFIND = _method(propfind.propfind)
+    do_PROPPATCH = _method(proppatch.proppatch, writes=True)
+    do_REPORT = _method(reports.report)
+
+    def do_MKCALENDAR(self, environ: Any, base_prefix: str, path: str, user: str, *args: Any) -> types.WSGIResponse:
+        return _method(self._make_calendar, writes=True)(self, environ, base_prefix, path, user)
+
+    def do_MKCOL(self, environ: Any, base_prefix: str, path: str, user: str, *args: Any) -> types.WSGIResponse:
+        return _method(self._make_collection, writes=True)(self, environ, base_prefix, path, user)
+
+    def do_OPTIONS(self, environ: Any, base_prefix: str, path: str, user: str, *args: Any) -> types.WSGIResponse:
+        """What the server can do; asked before any login (Evolution, Thunderbird)."""
+        return 200, {"Allow": ALLOW, **propfind.DAV_HEADER, "Content-Length": "0"}, None, None
+
+    def do_POST(self, *args: Any) -> types.WSGIResponse:
+        return 405, {"Allow": ALLOW, "Content-Type": "text/plain"}, "POST has no meaning here.", None
+
+
+def _unavailable(status: int) -> Answer:
+    headers = {"Retry-After": RETRY_AFTER} if status == 503 else {}
+    return Answer(status, b"Try again later.", "text/plain; charset=utf-8", headers)
+
+
+def _plain(status: str, *headers: tuple[str, str]) -> tuple[str, list[tuple[str, str]], list[bytes]]:
+    body = status.encode()
+    return status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), *headers], [body]

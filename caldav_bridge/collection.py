@@ -1,0 +1,89 @@
+"""A calendar as Radicale names its parts: members in and out, its sync-token, its properties. RFC 4791 §4.2."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from radicale.storage import BaseCollection
+
+from caldav_bridge import render
+from caldav_bridge.context import Place, Request
+from storage import collections, edits, objects, served, sync
+from storage.edits import Written
+from storage.models import CalendarObject
+from storage.served import Page, Row
+
+
+class Collection(BaseCollection):
+    """The root, a home or a calendar: what `place` says. Members and tokens are a calendar's alone."""
+
+    def __init__(self, request: Request, place: Place) -> None:
+        self._request = request
+        self.place = place
+
+    @property
+    def path(self) -> str:
+        return self.place.path.strip("/")
+
+    @property
+    def row(self) -> Any:
+        """The calendar's row; the root and homes have none."""
+        return self.place.collection
+
+    @property
+    def etag(self) -> str:
+        """The ctag, quoted: it moves with every change of a member or a property."""
+        return f'"{self.row.epoch}-{self.row.seq}-{int(self.row.changed_at.timestamp() * 1000):x}"'
+
+    @property
+    def last_modified(self) -> str:
+        return render.http_date(self.row.changed_at)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The kinds of components that the calendar takes."""
+        return tuple(self.row.component.split(","))
+
+    @property
+    def token(self) -> str:
+        return sync.token(self.row)
+
+    def get_meta(self, key: str | None = None) -> Any:
+        """Dead properties by Clark name, as XML; `tag` is what Radicale asks for."""
+        props: dict[str, str] = {} if self.row is None else dict(self.row.props)
+        if self.place.kind == "calendar":
+            props["tag"] = "VCALENDAR"
+        return props if key is None else props.get(key)
+
+    def set_meta(self, props: Mapping[str, str]) -> None:
+        collections.set_props(self._request.session, self.row, props, self._request.now)
+
+    def get_all(self, *, text: bool = False, component: str | None = None) -> list[Row]:
+        return served.members(self._request.session, self.row.id, text=text, component=component)
+
+    def get_multi(self, hrefs: Iterable[str], *, text: bool = False) -> list[Row]:
+        return served.members_at(self._request.session, self.row.id, hrefs, text=text)
+
+    def get(self, href: str) -> Row | None:
+        return served.member(self._request.session, self.row.id, href)
+
+    def object(self, href: str) -> CalendarObject | None:
+        return objects.find(self._request.session, self.row, href)
+
+    def sync(self, old_token: str = "", limit: int | None = None, *, text: bool = False) -> Page:
+        """What changed since `old_token`. Raises SyncTokenExpired."""
+        return served.changed(self._request.session, self.row, old_token, limit, text=text)
+
+    def upload(self, href: str, data: bytes) -> Written:
+        """Store what an app sent at `href`. Raises a Refusal, never ValueError."""
+        return edits.client_put(
+            self._request.session, self.row, href, data, actor=self._request.actor, now=self._request.now
+        )
+
+    def delete(self, href: str | None = None) -> None:
+        """Delete a member, or the calendar itself with all its members."""
+        if href is None:
+            collections.remove(self._request.session, self.row)
+            return
+        found = self.object(href)
+        if found is not None:
+            edits.client_delete(self._request.session, found, actor=self._request.actor, now=self._request.now)

@@ -1,0 +1,127 @@
+"""PROPFIND: what there is and what it is like. RFC 4918 §9.1, RFC 8144."""
+
+from collections.abc import Iterable, Iterator
+from xml.etree.ElementTree import Element
+
+from caldav_bridge import properties, refusals, render, xml
+from caldav_bridge.collection import Collection
+from caldav_bridge.context import Place, Request
+from caldav_bridge.limits import MAX_PROPERTIES, MAX_PROPERTY_NAMES
+from caldav_bridge.properties import Resource
+from caldav_bridge.refusals import Answer, Denied
+from caldav_bridge.resources import readable
+from caldav_bridge.rights import letters
+from caldav_bridge.xml import dav
+from storage import collections, served
+
+
+def propfind(request: Request, path: str) -> Answer:
+    depth = request.header("Depth").lower() or "0"
+    if depth == "infinity":
+        raise refusals.denied(403, dav("propfind-finite-depth"))
+    if depth not in ("0", "1"):
+        raise Denied(refusals.text(400, "The Depth is 0 or 1."))
+    body = xml.parse(request.body)
+    if body is not None and body.tag != dav("propfind"):
+        raise Denied(refusals.text(400, "This is no propfind."))
+    place = readable(request, path)
+    if place.kind == "member" and Collection(request, place).object(place.href) is None:
+        raise refusals.not_found()
+    minimal = prefers_minimal(request)
+    if body is not None and body.find(dav("propname")) is not None:
+        responses: Iterable[str] = _names_only(request, place, depth)
+    else:
+        responses = _responses(request, place, depth, body, minimal)
+    headers = {"Preference-Applied": "return=minimal"} if minimal else {}
+    return Answer(207, render.multistatus(responses), render.XML, {**DAV_HEADER, **headers})
+
+
+DAV_HEADER = {"DAV": "1, 3, calendar-access, extended-mkcol"}
+
+
+def prefers_minimal(request: Request) -> bool:
+    """RFC 8144 §2.1, and Microsoft's older `Brief: t`."""
+    preferences = [part.strip().replace(" ", "") for part in request.header("Prefer").lower().split(",")]
+    return "return=minimal" in preferences or "return-minimal" in preferences or request.header("Brief").lower() == "t"
+
+
+def wanted_names(prop: Element) -> list[str]:
+    """The Clark names in a DAV:prop. Raises Denied for more than anybody needs."""
+    names = list(dict.fromkeys(str(inner.tag) for inner in prop))
+    if len(names) > MAX_PROPERTIES or sum(map(len, names)) > MAX_PROPERTY_NAMES:
+        raise Denied(refusals.text(400, "These are too many properties."))
+    return names
+
+
+def _wanted(body: Element | None, place: Place) -> list[str]:
+    if body is not None:
+        prop = body.find(dav("prop"))
+        if prop is not None:
+            return wanted_names(prop)
+        if body.find(dav("allprop")) is None:
+            raise Denied(refusals.text(400, "This propfind asks for nothing."))
+    include = None if body is None else body.find(dav("include"))
+    extra = [] if include is None else wanted_names(include)
+    return list(dict.fromkeys([*properties.names(place, allprop=True), *extra]))
+
+
+def _responses(request: Request, place: Place, depth: str, body: Element | None, minimal: bool) -> Iterator[str]:
+    if place.kind == "member":
+        row = Collection(request, place).get(place.href)
+        if row is None:
+            raise refusals.not_found()
+        calendar = _calendar_of(place)
+        resource = Resource(request, calendar, letters(request, calendar))
+        yield properties.member_writer(resource, _wanted(body, place), minimal=minimal)(row)
+        return
+    yield from _collection(request, place, body, minimal)
+    if depth == "0":
+        return
+    for inner in inside(request, place):
+        yield from _collection(request, inner, body, minimal)
+    if place.kind == "calendar":
+        member = Place("member", place.path, place.owner, place.collection)
+        wanted = _wanted(body, member)
+        resource = Resource(request, place, letters(request, place))
+        write = properties.member_writer(resource, wanted, minimal=minimal)
+        yield from map(write, Collection(request, place).get_all(text=properties.needs_text(wanted)))
+
+
+def _collection(request: Request, place: Place, body: Element | None, minimal: bool) -> Iterator[str]:
+    held = letters(request, place)
+    if held:
+        yield properties.describe(Resource(request, place, held), _wanted(body, place), minimal=minimal)
+
+
+def inside(request: Request, place: Place) -> list[Place]:
+    """The collections directly in `place` that whoever asks may know of."""
+    if place.kind == "root":
+        homes = [Place("home", f"/{owner.username}/", owner) for owner in served.principals(request.session)]
+        return [home for home in homes if letters(request, home)]
+    if place.kind == "home" and place.owner is not None:
+        found = []
+        for row in collections.home(request.session, place.owner):
+            kind = "inbox" if row.kind == "inbox" else "calendar"
+            found.append(Place(kind, f"{place.path}{row.name}/", place.owner, row))
+        return [inner for inner in found if letters(request, inner)]
+    return []
+
+
+def _calendar_of(place: Place) -> Place:
+    return Place("calendar", place.path.rpartition("/")[0] + "/", place.owner, place.collection)
+
+
+def _names_only(request: Request, place: Place, depth: str) -> Iterator[str]:
+    def named(path: str, kind_place: Place) -> str:
+        inner = "".join(render.element(name) for name in properties.names(kind_place, allprop=False))
+        return render.response(request.prefix + path, inner)
+
+    yield named(place.path, place)
+    if depth == "0":
+        return
+    for inner in inside(request, place):
+        yield named(inner.path, inner)
+    if place.kind == "calendar":
+        member = Place("member", place.path, place.owner, place.collection)
+        for row in Collection(request, place).get_all():
+            yield named(place.path + row.href, member)

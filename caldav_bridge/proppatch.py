@@ -1,0 +1,78 @@
+"""PROPPATCH: the dead properties that we keep, all or none. RFC 4918 §9.2."""
+
+from xml.etree.ElementTree import Element
+
+from caldav_bridge import properties, refusals, render, xml
+from caldav_bridge.collection import Collection
+from caldav_bridge.context import Request
+from caldav_bridge.properties import CannotSet
+from caldav_bridge.propfind import DAV_HEADER, wanted_names
+from caldav_bridge.refusals import Answer, Denied, need_privileges
+from caldav_bridge.resources import readable
+from caldav_bridge.rights import letters
+from caldav_bridge.xml import caldav, dav
+from storage import served
+
+
+def proppatch(request: Request, path: str) -> Answer:
+    body = xml.parse(request.body)
+    if body is None or body.tag != dav("propertyupdate"):
+        raise Denied(refusals.text(400, "This is no propertyupdate."))
+    place = readable(request, path)
+    if place.kind == "member" and Collection(request, place).object(place.href) is None:
+        raise refusals.not_found()
+    asked = instructions(body)
+    held = letters(request, place)
+    if place.kind == "calendar" and "w" not in held:
+        raise need_privileges()
+    changes, failed = judge(asked, on_calendar=place.kind == "calendar")
+    if not failed and changes:
+        calendar = Collection(request, place)
+        served.lock(request.session, calendar.row)
+        kept = {name: value for name, value in calendar.row.props.items() if name not in changes}
+        calendar.set_meta(kept | {name: value for name, value in changes.items() if value is not None})
+    answer = f"<D:response>{render.href(request.prefix + place.path)}{propstats(asked, failed)}</D:response>"
+    return Answer(207, render.multistatus([answer]), render.XML, DAV_HEADER)
+
+
+def instructions(body: Element) -> list[tuple[Element, bool]]:
+    """(property, whether it is to be set) in document order. Raises Denied."""
+    asked = []
+    for step in body:
+        if step.tag not in (dav("set"), dav("remove")):
+            continue
+        for prop in step.findall(dav("prop")):
+            wanted_names(prop)
+            asked += [(given, step.tag == dav("set")) for given in prop]
+    if not asked:
+        raise Denied(refusals.text(400, "This changes nothing."))
+    return asked
+
+
+def judge(
+    asked: list[tuple[Element, bool]], *, on_calendar: bool = True, creating: bool = False
+) -> tuple[dict[str, str | None], dict[str, CannotSet]]:
+    """The values to keep (None: remove) and, by name, what cannot be."""
+    changes: dict[str, str | None] = {}
+    failed: dict[str, CannotSet] = {}
+    for given, setting in asked:
+        name = str(given.tag)
+        if creating and name in (caldav("supported-calendar-component-set"), dav("resourcetype")):
+            continue
+        try:
+            if not on_calendar or name not in properties.DEAD:
+                raise CannotSet(403, "<D:cannot-modify-protected-property/>")
+            changes[name] = properties.dead_value(given) if setting else None
+        except CannotSet as why:
+            failed[name] = why
+    return changes, failed
+
+
+def propstats(asked: list[tuple[Element, bool]], failed: dict[str, CannotSet]) -> str:
+    """What became of each property: one that fails makes the others fail with it (424)."""
+    names = list(dict.fromkeys(str(given.tag) for given, _setting in asked))
+    parts = [render.propstat(render.element(name), why.status, why.condition) for name, why in failed.items()]
+    others = "".join(render.element(name) for name in names if name not in failed)
+    if others:
+        parts.append(render.propstat(others, 424 if failed else 200))
+    return "".join(parts)

@@ -1,0 +1,209 @@
+"""GET, PUT, DELETE, MOVE and COPY of members and calendars. RFC 4918 §9, RFC 4791 §5.3, RFC 8144."""
+
+from urllib.parse import unquote, urlsplit
+
+from radicale import pathutils
+
+from caldav_bridge import calendar_data, conditions, properties, refusals, render
+from caldav_bridge.collection import Collection
+from caldav_bridge.context import Place, Request
+from caldav_bridge.refusals import Answer, Denied, need_privileges, not_found
+from caldav_bridge.rights import letters
+from storage import edits, served
+from storage.served import Row
+
+
+def get(request: Request, path: str) -> Answer:
+    place = readable(request, path)
+    if place.kind in ("root", "home", "inbox"):
+        return refusals.text(200, "Calendars of the practice. Open this address in a calendar app.\n")
+    if place.kind == "calendar":
+        return _whole_calendar(request, place)
+    row = Collection(request, place).get(place.href)
+    if row is None:
+        raise not_found()
+    headers = {"ETag": f'"{row.etag}"', "Last-Modified": render.http_date(row.changed_at)}
+    if conditions.matches(request.header("If-None-Match"), row.etag):
+        return Answer(304, headers=headers)
+    if_match = request.header("If-Match")
+    if if_match and not conditions.matches(if_match, row.etag):
+        return _precondition_failed()
+    return Answer(200, row.text.encode(), properties.content_type(row), headers)
+
+
+def put(request: Request, path: str) -> Answer:
+    place = request.place(path)
+    if place is None:
+        raise Denied(refusals.text(409, "There is no such calendar.")) if _depth(path) == 3 else _no_put()
+    if place.kind != "member":
+        raise _no_put()
+    _check_writable(request, place)
+    charset = _charset(request)
+    if charset not in ("", "utf-8", "utf8", "us-ascii"):
+        raise refusals.denied(403, "{urn:ietf:params:xml:ns:caldav}supported-calendar-data")
+    collection = Collection(request, place)
+    _lock(request, place)
+    before = collection.object(place.href)
+    etag = None if before is None else before.etag
+    if conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag):
+        return _precondition_failed()
+    written = collection.upload(place.href, request.body)
+    status = 201 if written.created else 204
+    return _after_write(request, status, written)
+
+
+def delete(request: Request, path: str) -> Answer:
+    place = readable(request, path)
+    if place.kind == "member":
+        _check_writable(request, place)
+        _lock(request, place)
+        collection = Collection(request, place)
+        found = collection.object(place.href)
+        if found is None:
+            raise not_found()
+        if conditions.fail(request.header("If-Match"), request.header("If-None-Match"), found.etag):
+            return _precondition_failed()
+        collection.delete(place.href)
+        return Answer(204)
+    if "D" not in letters(request, place):
+        raise need_privileges()
+    _lock(request, place)
+    calendar = Collection(request, place)
+    if_match = request.header("If-Match")
+    if if_match and not conditions.matches(if_match, calendar.etag.strip('"')):
+        return _precondition_failed()
+    calendar.delete()
+    return Answer(204)
+
+
+def move(request: Request, path: str) -> Answer:
+    source, target = _from_to(request, path)
+    _check_writable(request, source)
+    _lock(request, *sorted((source, target), key=lambda place: place.collection.id if place.collection else 0))
+    moved = Collection(request, source).object(source.href)
+    if moved is None:
+        raise not_found()
+    if source.path == target.path:
+        raise Denied(refusals.text(403, "Source and destination are the same."))
+    _check_overwrite(request, source, target)
+    created = edits.client_move(
+        request.session, moved, target.collection, target.href, actor=request.actor, now=request.now
+    )
+    return Answer(201 if created else 204)
+
+
+def copy(request: Request, path: str) -> Answer:
+    source, target = _from_to(request, path)
+    _lock(request, target)
+    copied = Collection(request, source).get(source.href)
+    if copied is None:
+        raise not_found()
+    if source.path == target.path:
+        raise Denied(refusals.text(403, "Source and destination are the same."))
+    _check_overwrite(request, source, target)
+    written = Collection(request, target).upload(target.href, copied.text.encode())
+    return Answer(201 if written.created else 204)
+
+
+def readable(request: Request, path: str) -> Place:
+    """The place at `path`, as far as whoever asks may know of it. Raises Denied: 404 for all else alike."""
+    place = request.place(path)
+    if place is None or not letters(request, place):
+        raise not_found()
+    return place
+
+
+def _from_to(request: Request, path: str) -> tuple[Place, Place]:
+    source = readable(request, path)
+    if source.kind != "member":
+        raise need_privileges()
+    target = request.place(destination(request))
+    if target is None or not letters(request, target):
+        raise Denied(refusals.text(409, "There is no such calendar."))
+    if target.kind != "member":
+        raise need_privileges()
+    _check_writable(request, target)
+    return source, target
+
+
+def destination(request: Request) -> str:
+    """The path that the Destination header names, below the mount. Raises Denied."""
+    header = request.header("Destination")
+    try:
+        parts = urlsplit(header)
+        path = unquote(parts.path, errors="strict")
+    except ValueError:
+        raise Denied(refusals.text(400, "The Destination cannot be read.")) from None
+    if not path.startswith("/"):
+        raise Denied(refusals.text(400, "There is no Destination."))
+    if parts.netloc and parts.netloc != request.environ.get("HTTP_HOST", parts.netloc):
+        raise Denied(refusals.text(502, "The Destination is on another server."))
+    if request.prefix and not path.startswith(request.prefix + "/"):
+        raise Denied(refusals.text(502, "The Destination is not among the calendars."))
+    return pathutils.sanitize_path(path.removeprefix(request.prefix))
+
+
+def _check_overwrite(request: Request, source: Place, target: Place) -> None:
+    existing = Collection(request, target).object(target.href)
+    if existing is not None and request.header("Overwrite").upper() == "F":
+        raise Denied(_precondition_failed())
+    moved = Collection(request, source).object(source.href)
+    etag = None if moved is None else moved.etag
+    if conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag):
+        raise Denied(_precondition_failed())
+
+
+def _check_writable(request: Request, place: Place) -> None:
+    held = letters(request, place)
+    if not held:
+        raise Denied(refusals.text(409, "There is no such calendar."))
+    if "w" not in held:
+        raise need_privileges()
+
+
+def _lock(request: Request, *places: Place) -> None:
+    """Nobody writes these calendars between the look at an ETag and the write."""
+    for place in places:
+        if place.collection is not None:
+            served.lock(request.session, place.collection)
+
+
+def _after_write(request: Request, status: int, written: edits.Written) -> Answer:
+    """No ETag when a byte was changed (RFC 4791 §5.3.4): the client must fetch what is served."""
+    if "return=representation" in request.header("Prefer").replace(" ", ""):
+        row = written.object
+        headers = {"ETag": f'"{row.etag}"', "Preference-Applied": "return=representation"}
+        served_row = Row(row.id, row.href, row.etag, row.component, row.changed_at, row.served_text)
+        return Answer(
+            201 if written.created else 200, row.served_text.encode(), properties.content_type(served_row), headers
+        )
+    return Answer(status, headers={"ETag": f'"{written.object.etag}"'} if written.verbatim else {})
+
+
+def _whole_calendar(request: Request, place: Place) -> Answer:
+    collection = Collection(request, place)
+    headers = {"ETag": collection.etag, "Last-Modified": collection.last_modified}
+    if conditions.matches(request.header("If-None-Match"), collection.etag.strip('"')):
+        return Answer(304, headers=headers)
+    text = calendar_data.joined([row.text for row in collection.get_all(text=True)])
+    return Answer(200, text.encode(), "text/calendar; charset=utf-8", headers)
+
+
+def _charset(request: Request) -> str:
+    for part in str(request.environ.get("CONTENT_TYPE", "")).lower().split(";")[1:]:
+        name, _, value = part.partition("=")
+        if name.strip() == "charset":
+            return value.strip().strip('"')
+    return ""
+
+
+def _depth(path: str) -> int:
+    return len([part for part in path.split("/") if part])
+
+
+def _no_put() -> Denied:
+    return Denied(refusals.text(405, "Calendars are not written as a whole.", Allow="OPTIONS, GET, HEAD, PROPFIND"))
+
+
+def _precondition_failed() -> Answer:
+    return refusals.text(412, "It was changed in the meantime.")

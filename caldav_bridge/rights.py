@@ -1,0 +1,39 @@
+"""What may be done where: storage.policy in Radicale's letters, in memory. RFC 3744 §3; Radicale's rights plugin.
+
+R, W read and write what is no calendar (the root, a home); r, w read and write a calendar and its members; D delete
+the calendar itself. A path for which there is no letter is answered as if there were nothing.
+"""
+
+from radicale.rights import BaseRights
+
+from caldav_bridge.context import Place, Request, current
+from storage import policy
+
+
+def letters(request: Request, place: Place) -> str:
+    """The rights of whoever asks at `place`."""
+    actor = request.actor
+    if request.account is None:
+        return ""
+    if place.kind == "root":
+        return "R"
+    if place.kind == "home":
+        if not policy.can(actor, "home.read", place.owner):
+            return ""
+        return "RW" if policy.can(actor, "calendar.create", place.owner) else "R"
+    if not policy.can(actor, "calendar.read", place.collection):
+        return ""
+    if place.kind == "inbox" or (place.collection is not None and place.collection.kind == "inbox"):
+        return "r"
+    if not policy.can(actor, "calendar.write", place.collection):
+        return "r"
+    plain = place.collection is not None and place.collection.kind == "plain"
+    return "rwD" if plain and policy.can(actor, "calendar.delete", place.collection) else "rw"
+
+
+class Rights(BaseRights):
+    def authorization(self, user: str, user_groups: set[str], path: str) -> str:
+        """The letters for `path`; empty for what does not exist, too."""
+        request = current()
+        place = request.place(path)
+        return "" if place is None else letters(request, place)
