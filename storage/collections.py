@@ -86,6 +86,13 @@ def find(session: Session, username: str, name: str) -> Collection | None:
     )
 
 
+def built_in(session: Session, owner: Account, name: str) -> Collection:
+    """One of the built-in calendars, which every doctor has."""
+    return session.execute(
+        select(Collection).where(Collection.owner_id == owner.id, Collection.name == name)
+    ).scalar_one()
+
+
 def create(
     session: Session, owner: Account, name: str, props: Mapping[str, str], component: str, now: datetime
 ) -> Collection:
@@ -98,6 +105,12 @@ def create(
     made = _add(session, owner, name, "plain", given, component, now)
     session.flush()
     return made
+
+
+def set_props(session: Session, collection: Collection, props: Mapping[str, str], now: datetime) -> None:
+    """Keep these dead properties instead of the former ones. The ctag moves, the sync-token does not."""
+    collection.props, collection.changed_at = dict(props), now
+    session.flush()
 
 
 def remove(session: Session, collection: Collection) -> None:

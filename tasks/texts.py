@@ -1,0 +1,216 @@
+"""The words of every message, in text, HTML and as a short message. None names a reason, a type or a speciality."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from storage.outbox import Message, Time
+
+_MOST_TIMES = 12
+
+
+@dataclass(frozen=True)
+class Said:
+    subject: str
+    text: str
+    html: str
+    short: str
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a message says: paragraphs, a list of facts, and at most one thing to press."""
+
+    subject: str
+    lines: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...] = ()
+    button: str = ""
+    link: str = ""
+    links: tuple[tuple[str, str], ...] = ()
+    after: tuple[str, ...] = ()
+    short: str = ""
+
+
+def render(message: Message) -> Said:
+    """KeyError for a template that has no words."""
+    parts = _WORDS[message.template](message)
+    greeting = f"Hello {message.name},"
+    return Said(
+        # A name of the clinic must not begin another header.
+        subject=" ".join(parts.subject.split()),
+        text=_text(greeting, parts, message.clinic),
+        html=_html(greeting, parts, message.clinic),
+        short=" ".join(parts.short.split()),
+    )
+
+
+def day(time: Time) -> str:
+    return f"{time.start:%A}, {time.start.day} {time.start:%B %Y}"
+
+
+def hour(time: Time, zone: bool = False) -> str:
+    said = f"{time.start:%H:%M} to {time.end:%H:%M}"
+    return f"{said} ({time.start.tzname()})" if zone else said
+
+
+def brief(time: Time) -> str:
+    return f"{time.start:%a} {time.start.day} {time.start:%b}, {time.start:%H:%M}"
+
+
+def _confirmed(m: Message) -> _Parts:
+    many = len(m.times) > 1
+    return _Parts(
+        subject=f"Your appointments at {m.clinic}" if many else f"Your appointment on {brief(m.times[0])}",
+        lines=(f"your {'appointments are' if many else 'appointment is'} booked.",),
+        facts=_facts(m),
+        button="See, move or cancel",
+        link=m.link,
+        after=("The attached file puts it into your calendar.",),
+    )
+
+
+def _changed(m: Message) -> _Parts:
+    was = (("Before", f"{m.was:%A}, {m.was.day} {m.was:%B %Y}, {m.was:%H:%M}"),) if m.was else ()
+    return _Parts(
+        subject=f"Your appointment is now on {brief(m.times[0])}",
+        lines=("your appointment has a new time.",),
+        facts=(*_facts(m), *was),
+        button="See, move or cancel",
+        link=m.link,
+        after=("If the new time does not suit you, choose another one there or call us.",),
+        short=f"{m.clinic}: your appointment is now on {brief(m.times[0])}. {m.link}",
+    )
+
+
+def _cancelled(m: Message) -> _Parts:
+    many = len(m.times) > 1
+    return _Parts(
+        subject=f"Your appointment on {brief(m.times[0])} is cancelled",
+        lines=("these appointments will not take place:" if many else "this appointment will not take place:",),
+        facts=_facts(m),
+        button="Find another time",
+        link=m.link,
+        short=f"{m.clinic}: your appointment on {brief(m.times[0])} is cancelled. {m.link}",
+    )
+
+
+def _reminder(m: Message) -> _Parts:
+    video = f" Join: {m.video_link}" if m.video_link else ""
+    return _Parts(
+        subject=f"Reminder: your appointment on {brief(m.times[0])}",
+        lines=("this is a reminder of your appointment.",),
+        facts=_facts(m),
+        button="See, move or cancel",
+        link=m.link,
+        short=f"{m.clinic}: reminder of your appointment on {brief(m.times[0])}.{video}",
+    )
+
+
+def _joined(m: Message) -> _Parts:
+    return _Parts(
+        subject=f"You are on the waitlist of {m.clinic}",
+        lines=(
+            f"you are on the waitlist{f' of {m.doctor}' if m.doctor else ''}.",
+            "As soon as a time that suits you becomes free, we keep it for you for a while and send you a link."
+            " Whoever has waited longest is asked first.",
+        ),
+        button="See or leave the waitlist" if m.link else "",
+        link=m.link,
+    )
+
+
+def _offer(m: Message) -> _Parts:
+    until = f"{m.until:%H:%M} on {m.until:%A}, {m.until.day} {m.until:%B}" if m.until else ""
+    return _Parts(
+        subject=f"A time has become free: {brief(m.times[0])}",
+        lines=("you are on our waitlist, and this time has become free. We keep it for you:",),
+        facts=(*_facts(m), ("Kept until", until)),
+        button="Take it or leave it",
+        link=m.link,
+        after=("If you do not answer, the next patient is asked, and you stay on the waitlist.",),
+        short=f"{m.clinic}: {brief(m.times[0])} has become free. We keep it for you until"
+        f" {f'{m.until:%H:%M}' if m.until else ''}: {m.link}",
+    )
+
+
+def _links(m: Message) -> _Parts:
+    links = tuple((f"{brief(time)}, {doctor}", link) for time, doctor, link in m.visits)
+    first = m.visits[0]
+    return _Parts(
+        subject=f"Your appointments at {m.clinic}",
+        lines=("these are your coming appointments. Each link lets you see, move or cancel one.",),
+        links=links,
+        after=("If you did not ask for this, you need not do anything.",),
+        short=f"{m.clinic}: your next appointment is on {brief(first[0])}. {first[2]}",
+    )
+
+
+_WORDS: dict[str, Callable[[Message], _Parts]] = {
+    "appointment_confirmed": _confirmed,
+    "appointment_changed": _changed,
+    "appointment_cancelled": _cancelled,
+    "appointment_reminder": _reminder,
+    "waitlist_joined": _joined,
+    "waitlist_offer": _offer,
+    "manage_links": _links,
+}
+
+
+def _facts(m: Message) -> tuple[tuple[str, str], ...]:
+    facts: list[tuple[str, str]] = []
+    if len(m.times) == 1:
+        facts += [("Day", day(m.times[0])), ("Time", hour(m.times[0], zone=bool(m.video_link)))]
+    else:
+        shown = [f"{day(time)}, {hour(time)}" for time in m.times[:_MOST_TIMES]]
+        if len(m.times) > _MOST_TIMES:
+            shown.append(f"and {len(m.times) - _MOST_TIMES} more")
+        facts += [("When", said) for said in shown]
+    facts.append(("With", m.doctor))
+    if m.video_link:
+        facts.append(("Join", m.video_link))
+    elif m.location:
+        facts.append(("Where", m.location))
+    return tuple((name, value) for name, value in facts if value)
+
+
+def _text(greeting: str, parts: _Parts, clinic: str) -> str:
+    blocks = [greeting, *parts.lines]
+    blocks += ["\n".join(f"{name}: {value}" for name, value in parts.facts)] if parts.facts else []
+    blocks += [f"{name}:\n{link}" for name, link in parts.links]
+    blocks += [f"{parts.button}:\n{parts.link}"] if parts.link else []
+    return "\n\n".join([*blocks, *parts.after, clinic]) + "\n"
+
+
+def _html(greeting: str, parts: _Parts, clinic: str) -> str:
+    body = [_paragraph(greeting), *(_paragraph(line) for line in parts.lines)]
+    if parts.facts:
+        body.append('<table role="presentation" style="margin:16px 0">' + "".join(_rows(parts.facts)) + "</table>")
+    body += [f'<p style="margin:8px 0"><a href="{escape(link)}">{escape(name)}</a></p>' for name, link in parts.links]
+    if parts.link:
+        style = "background:#1d5d8f;color:#ffffff;padding:10px 16px;border-radius:6px;text-decoration:none"
+        body.append(f'<p style="margin:24px 0"><a href="{escape(parts.link)}" style="{style}">{parts.button}</a></p>')
+    body += [_paragraph(line) for line in (*parts.after, clinic)]
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>'
+        f"{escape(parts.subject)}</title></head>"
+        '<body style="font-family:sans-serif;font-size:16px;line-height:1.5;color:#1b1b1b;max-width:36em">'
+        + "\n".join(body)
+        + "</body></html>\n"
+    )
+
+
+def _paragraph(text: str) -> str:
+    return f'<p style="margin:12px 0">{escape(text)}</p>'
+
+
+def _rows(facts: Sequence[tuple[str, str]]) -> list[str]:
+    return [
+        f'<tr><td style="padding:2px 16px 2px 0;color:#555555">{escape(name)}</td><td>{_linked(value)}</td></tr>'
+        for name, value in facts
+    ]
+
+
+def _linked(value: str) -> str:
+    if value.startswith(("https://", "http://")):
+        return f'<a href="{escape(value)}">{escape(value)}</a>'
+    return escape(value)
