@@ -7,8 +7,8 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PACKAGE := pyproject.toml hatch_build.py package-lock.json radicale.conf
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+PACKAGE := pyproject.toml hatch_build.py package-lock.json
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -1,4 +1,4 @@
-"""Fetches the page assets that package-lock.json names into web/static/vendor/."""
+"""Fetches the page assets that package-lock.json names into web/static/vendor/, and packs radicale.conf."""
 
 import hashlib
 import shutil
@@ -19,11 +19,7 @@ WANTED = {
 NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
-class AssetsUnavailable(RuntimeError):
-    pass
-
-
-class AssetsHook(BuildHookInterface):
+class ClinicDavHook(BuildHookInterface):
     def dependencies(self) -> list[str]:
         if fetched(Path(self.root)) or npm_on_path():
             return []
@@ -31,8 +27,14 @@ class AssetsHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
-        if not fetched(root):
-            fetch(root)
+        if not fetched(root) and not fetch(root):
+            self.app.abort(
+                "The page assets (htmx, Pico CSS) could not be fetched: the first installation needs"
+                " the npm registry that npm is configured for. Connect and install again."
+            )
+        # An editable install reads the one in the checkout; a copy beside it would only grow old.
+        if version == "standard":
+            build_data["force_include"]["radicale.conf"] = "caldav_bridge/radicale.conf"
 
 
 def vendor(root: Path) -> Path:
@@ -69,19 +71,17 @@ def npm_from_wheel() -> Callable[[Path], int]:
     return lambda folder: npm(list(NPM_CI), cwd=folder)
 
 
-def fetch(root: Path) -> None:
+def fetch(root: Path) -> bool:
     npm_ci = npm_on_path() or npm_from_wheel()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(root / name, folder)
         if npm_ci(folder) != 0:
-            raise AssetsUnavailable(
-                "The page assets (htmx, Pico CSS) could not be fetched: the first installation"
-                " needs the npm registry that npm is configured for. Connect and install again."
-            )
+            return False
         vendor(root).mkdir(parents=True, exist_ok=True)
         for name, source in WANTED.items():
             shutil.copyfile(folder / "node_modules" / source, vendor(root) / name)
     # Last, so that a build stopped half-way starts again.
     stamp(root).write_text(lock_digest(root))
+    return True
