@@ -125,11 +125,7 @@ def render(facts: AppointmentFacts, now: datetime) -> Component:
         event.add("RRULE", facts.rrule)
     event.add("SUMMARY", escape(clean(title_body(facts.patient_name, facts.type_name))))
     event.add("DESCRIPTION", "")
-    if facts.video_link or facts.location:
-        event.add("LOCATION", escape(clean(facts.video_link or facts.location)))
-    if facts.video_link:
-        conference = (("VALUE", ("URI",)), ("FEATURE", ("AUDIO", "VIDEO")), ("LABEL", ("Join video visit",)))
-        event.add("CONFERENCE", clean(facts.video_link), conference)
+    add_place(event, facts)
     if facts.url:
         event.add("URL", facts.url)
     if facts.parent_uid:
@@ -161,6 +157,15 @@ def render(facts: AppointmentFacts, now: datetime) -> Component:
     calendar = vcalendar(event)
     ensure_vtimezones(calendar)
     return calendar
+
+
+def add_place(event: Component, facts: AppointmentFacts) -> None:
+    """Where it is. A video visit's link stands as LOCATION too, since many apps ignore CONFERENCE."""
+    if facts.video_link or facts.location:
+        event.add("LOCATION", escape(clean(facts.video_link or facts.location)))
+    if facts.video_link:
+        conference = (("VALUE", ("URI",)), ("FEATURE", ("AUDIO", "VIDEO")), ("LABEL", ("Join video visit",)))
+        event.add("CONFERENCE", clean(facts.video_link), conference)
 
 
 def read(component: Component, zone: ZoneInfo, calendar: Component | None = None) -> Stored:

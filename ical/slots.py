@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from math import ceil
+from operator import itemgetter
 from typing import NamedTuple
 
 from ical.diary import (
@@ -45,6 +46,7 @@ __all__ = [
 # Plain numbers of seconds since 1970: a month of twenty doctors is compared tens of thousands of times.
 _Interval = tuple[float, float]
 _Segment = tuple[float, float, int]
+_end = itemgetter(1)
 
 
 # Named tuples, not dataclasses: they are made by the thousand, and several times faster.
@@ -96,7 +98,7 @@ def free_slots(
             length = step if kind.minutes is None else kind.minutes * 60
             begin += max(0, ceil((earliest - begin) / step)) * step
             starts = _starts(begin, min(end, latest), step, length, blocked)
-            for start, free in _with_spots(starts, length, profile, held, kind.capacity):
+            for start, free in _with_spots(starts, begin, length, profile, held, kind.capacity):
                 best = found.get(start)
                 if best is None or (length, -free) < (best[0], -best[1]):
                     found[start] = (length, free)
@@ -137,7 +139,7 @@ def why_not(
 
 def _starts(begin: float, end: float, step: int, length: int, blocked: Sequence[_Interval]) -> Iterator[float]:
     """The points of a grid in [begin, end) from which `length` seconds touch nothing blocked."""
-    at = bisect_right(blocked, begin, key=lambda interval: interval[1])
+    at = _first_after(blocked, begin)
     start = begin
     while start < end:
         while at < len(blocked) and blocked[at][1] <= start:
@@ -151,14 +153,15 @@ def _starts(begin: float, end: float, step: int, length: int, blocked: Sequence[
 
 def _with_spots(
     starts: Iterable[float],
+    begin: float,
     length: int,
     profile: Sequence[_Segment],
     held: Sequence[Sequence[_Interval]],
     fixed_capacity: int | None,
 ) -> Iterator[tuple[float, int]]:
-    """The starts at which a visit lies within the hours of `profile` and finds a seat, each with how many."""
-    pointers = [0] * len(held)
-    segment = 0
+    """The starts, none before `begin`, at which a visit lies within the hours of `profile` and finds seats: how many."""
+    pointers = [_first_after(intervals, begin) for intervals in held]
+    segment = bisect_right(profile, begin, key=_end)
     for start in starts:
         end = start + length
         while segment < len(profile) and profile[segment][1] <= start:
@@ -239,6 +242,11 @@ def _full_days(booked: Mapping[date, int], maximum: int | None, zone: tzinfo) ->
     return _merged((midnight(d, zone).timestamp(), midnight(d + timedelta(days=1), zone).timestamp()) for d in full)
 
 
+def _first_after(intervals: Sequence[_Interval], moment: float) -> int:
+    """The index of the first of disjoint, ordered intervals that ends after `moment`."""
+    return bisect_right(intervals, moment, key=_end)
+
+
 def _inside(moment: float, intervals: Sequence[_Interval]) -> bool:
-    at = bisect_right(intervals, moment, key=lambda interval: interval[1])
+    at = _first_after(intervals, moment)
     return at < len(intervals) and intervals[at][0] <= moment
