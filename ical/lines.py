@@ -12,6 +12,9 @@ from ical.errors import InvalidCalendarData
 
 Params = tuple[tuple[str, tuple[str, ...]], ...]
 
+# VCALENDAR, VEVENT, VALARM and one to spare. It also keeps the walks over the tree from running out of stack.
+MAX_DEPTH = 4
+
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _ESCAPES = {"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -133,14 +136,19 @@ def parse(text: str) -> Component:
     """The outermost component of `text`. Raises InvalidCalendarData for anything that is not well nested."""
     stack: list[Component] = []
     root: Component | None = None
+    blank = ""
     for raw, line in _logical_lines(text):
         if not line.strip():
+            blank += raw
             continue
+        raw, blank = blank + raw, ""
         if root is not None and not stack:
             raise InvalidCalendarData("There is text after the end of the calendar.")
         name, params, value = _split(line)
         if name == "BEGIN":
             block = Component(value.strip().upper(), begin=raw)
+            if len(stack) >= MAX_DEPTH:
+                raise InvalidCalendarData("The components of the calendar are nested too deeply.")
             if stack:
                 stack[-1].children.append(block)
             stack.append(block)
@@ -155,6 +163,7 @@ def parse(text: str) -> Component:
             stack[-1].children.append(Line(name, value, params, raw))
     if root is None or stack:
         raise InvalidCalendarData("The calendar has no end." if root else "There is no calendar.")
+    root.end += blank
     return root
 
 
@@ -204,10 +213,7 @@ def _logical_lines(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _joined(raw: list[str]) -> tuple[str, str]:
-    whole = "".join(raw)
-    if not whole.endswith("\n"):
-        whole += "\r\n"
-    return whole, raw[0].rstrip("\r\n") + "".join(part[1:].rstrip("\r\n") for part in raw[1:])
+    return "".join(raw), raw[0].rstrip("\r\n") + "".join(part[1:].rstrip("\r\n") for part in raw[1:])
 
 
 def _split(line: str) -> tuple[str, Params, str]:

@@ -21,7 +21,7 @@ _DURATION = re.compile(
 
 def read_time(line: Line, zone: tzinfo, calendar: Component | None = None) -> datetime | date:
     """The DATE or DATE-TIME of `line`, aware in its own zone. Raises InvalidCalendarData."""
-    return _read_value(line.value.strip(), line, zone, calendar)
+    return _read_value(line.value.strip(), _zone_of(line, zone, calendar))
 
 
 def read_times(line: Line, zone: tzinfo, calendar: Component | None = None) -> list[datetime | date]:
@@ -34,17 +34,18 @@ def read_periods(
 ) -> list[tuple[datetime | date, datetime | None]]:
     """The members of an RDATE list as (start, end); the end is None unless the member is a PERIOD."""
     found: list[tuple[datetime | date, datetime | None]] = []
+    meant = _zone_of(line, zone, calendar)
     for member in line.value.split(","):
         first, slash, second = member.strip().partition("/")
         if not first:
             continue
-        start = _read_value(first, line, zone, calendar)
+        start = _read_value(first, meant)
         end: datetime | None = None
         if slash and isinstance(start, datetime):
             if "P" in second:
                 end = start.astimezone(UTC) + read_duration(second)
             else:
-                end = instant(_read_value(second, line, zone, calendar), zone)
+                end = instant(_read_value(second, meant), zone)
         found.append((start, end))
     return found
 
@@ -90,9 +91,7 @@ def set_time(component: Component, name: str, moment: datetime, zone: ZoneInfo) 
         component.set(name, f"{local:%Y%m%dT%H%M%S}", (("TZID", (zone.key,)),))
 
 
-def span(
-    component: Component, zone: tzinfo, calendar: Component | None = None
-) -> tuple[datetime, datetime, bool]:
+def span(component: Component, zone: tzinfo, calendar: Component | None = None) -> tuple[datetime, datetime, bool]:
     """(start, end, all day) in UTC. Without DTEND and DURATION a DATE lasts its day, a time no time at all.
 
     A VTODO without DTSTART is the moment of its DUE. Raises InvalidCalendarData without any time.
@@ -125,19 +124,23 @@ def later(start: datetime | date, duration: timedelta) -> datetime | date:
     return (moved.astimezone(UTC) + (duration - days)).astimezone(start.tzinfo)
 
 
-def _read_value(text: str, line: Line, zone: tzinfo, calendar: Component | None) -> datetime | date:
+def _zone_of(line: Line, zone: tzinfo, calendar: Component | None) -> tzinfo:
+    tzid = line.param("TZID") if line.params else None
+    # TZID means nothing beside a DATE or a time in UTC, and some apps write it there.
+    if not tzid or line.value.rstrip()[-1:] in ("Z", "z") or len(line.value.strip()) == 8:
+        return zone
+    meaning = resolve(tzid, calendar)
+    if meaning is None:
+        raise InvalidCalendarData("A time zone is not known.")
+    return meaning
+
+
+def _read_value(text: str, zone: tzinfo) -> datetime | date:
     if len(text) == 8:
         return _read_naive(text).date()
     if text[-1:] in ("Z", "z"):
         return _read_naive(text[:-1]).replace(tzinfo=UTC)
-    naive = _read_naive(text)
-    tzid = line.param("TZID") if line.params else None
-    if not tzid:
-        return naive.replace(tzinfo=zone)
-    meaning = resolve(tzid, calendar)
-    if meaning is None:
-        raise InvalidCalendarData("A time zone is not known.")
-    return naive.replace(tzinfo=meaning)
+    return _read_naive(text).replace(tzinfo=zone)
 
 
 def _read_naive(text: str) -> datetime:

@@ -22,6 +22,8 @@ _TZID = "TZID"
 # Observances that ended before this year are left out: they would double the size of every event.
 _HISTORY_FROM = 2010
 _FIRST_YEAR, _LAST_YEAR = 1970, 2100
+# More than any zone of the world has had: a VTIMEZONE with more is not read.
+_MOST_ONSETS = 2000
 # The fewest transitions after which a pattern is called a rule.
 _RULE_RUN = 4
 
@@ -250,6 +252,8 @@ def _from_text(text: str) -> WrittenZone | None:
             after = read_offset(observance.value("TZOFFSETTO") or "")
             label = observance.plain("TZNAME") or block.plain(_TZID)
             transitions += [(onset - before, before, after, label) for onset in _onsets(observance, before)]
+            if len(transitions) > _MOST_ONSETS:
+                return None
     except (InvalidCalendarData, ValueError, OverflowError):
         return None
     if not transitions:
@@ -270,8 +274,9 @@ def _onsets(observance: Component, before: timedelta) -> set[datetime]:
         until = datetime.max
         if rule.until:
             until = _naive(rule.until) + (before if rule.until.endswith("Z") else timedelta(0))
-        last = date(_LAST_YEAR, 12, 31)
-        found = (datetime.combine(day, first.time()) for day in dates(rule, first.date(), first.date(), last))
+        # Outlook's rules begin in 1601; nobody asks for the centuries between.
+        begin, last = max(first.date(), date(_FIRST_YEAR, 1, 1)), date(_LAST_YEAR, 12, 31)
+        found = (datetime.combine(day, first.time()) for day in dates(rule, first.date(), begin, last))
         onsets |= {onset for onset in found if onset <= until}
     return onsets
 
