@@ -12,7 +12,9 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +29,6 @@ import redis
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.sync_api import Browser, Page, sync_playwright
-from waitress import create_server, wasyncore
 
 from storage.db import Database
 from storage.settings import Settings, create_secret
@@ -283,40 +284,37 @@ def sms_sink() -> Iterator[SmsSink]:
 class Served:
     url: str
     settings: Settings
+    database: Database
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Settings], Served]]:
-    """Serve the whole application (portal, API, CalDAV) with these settings until the test ends."""
-    from web.wsgi import create_wsgi
+def serve() -> Iterator[Callable[..., Served]]:
+    """Serve the whole application (portal, API, CalDAV) with these settings, and clock if given, until the test ends."""
+    # Here, so that a fault in the pages does not stop the tests of what lies below them.
+    from web.server import Server, listen
+    from web.wsgi import create_wsgi, utc_now
 
-    stops = []
+    with ExitStack() as running:
 
-    def start(settings: Settings) -> Served:
-        port = free_port()
-        url = f"http://{HOST}:{port}"
-        told = settings.model_copy(update={"public_url": url})
-        channels: dict[int, Any] = {}
-        server = create_server(create_wsgi(told), map=channels, host=HOST, port=port, threads=4)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
+        def start(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Served:
+            listener = listen(HOST, 0)
+            url = f"http://{HOST}:{listener.getsockname()[1]}"
+            told = settings.model_copy(update={"public_url": url})
+            database = Database(told.database_url, told)
+            server = Server(create_wsgi(told, clock, database), listener)
+            thread = threading.Thread(target=server.run, daemon=True)
+            thread.start()
+            # The last comes first: no thread uses the database when it is closed.
+            running.callback(database.dispose)
+            running.callback(thread.join, timeout=30)
+            running.callback(server.stop)
+            return Served(url, told, database)
 
-        def stop() -> None:
-            # In the server's own thread: it selects on these sockets.
-            server.trigger.pull_trigger(lambda: wasyncore.close_all(channels))
-            thread.join(timeout=10)
-            server.task_dispatcher.shutdown()
-
-        stops.append(stop)
-        return Served(url, told)
-
-    yield start
-    for stop in stops:
-        stop()
+        yield start
 
 
 @pytest.fixture
-def served(serve: Callable[[Settings], Served], settings: Settings) -> Served:
+def served(serve: Callable[..., Served], settings: Settings) -> Served:
     return serve(settings)
 
 
