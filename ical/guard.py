@@ -155,8 +155,6 @@ def _check_identity(entries: list[Component]) -> None:
 
 
 def _check_timezone(block: Component) -> None:
-    if not (block.value("TZID") or "").strip():
-        raise InvalidCalendarData("A time zone has no TZID.")
     for observance in block.components():
         for line in observance.lines():
             if line.name == "RRULE" and "FREQ=YEARLY" not in normalise(line.value).upper().split(";"):
