@@ -57,7 +57,7 @@ def once(session: Session, caller: str, key: str, request_hash: str, now: dateti
     statement = insert(IdempotentRequest).values(row).on_conflict_do_nothing().returning(IdempotentRequest.key)
     if session.execute(statement).one_or_none() is not None:
         return None
-    known = session.get_one(IdempotentRequest, digest, populate_existing=True)
+    known = session.get_one(IdempotentRequest, digest, populate_existing=True, with_for_update=True)
     if known.created_at < now - KEPT:
         known.request_hash, known.status, known.created_at = request_hash, _UNANSWERED, now
         return None

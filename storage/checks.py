@@ -1,0 +1,94 @@
+"""What an operator wants to know: is the database ours and in order, and does anything pile up?"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session, aliased
+
+from ical import status
+from storage.db import Database, DatabaseUnavailable
+from storage.models import Account, Appointment, CalendarObject, Claim, Collection, OutboxMessage, Visit
+
+_LATE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Messages in the outbox: how many in each state, how many of the due ones are overdue, and by how much."""
+
+    by_state: dict[str, int]
+    overdue: int
+    oldest_seconds: float
+
+
+def ready(db: Database) -> str | None:
+    """Why requests cannot be served; None when they can."""
+    try:
+        current = db.current_revision()
+    except DatabaseUnavailable as error:
+        return str(error)
+    if current is None:
+        return "The database is empty: run clinicdav init."
+    if current != db.head_revision():
+        return f"The database has revision {current}, not {db.head_revision()}: run clinicdav db upgrade."
+    return None
+
+
+def backlog(session: Session, now: datetime) -> Backlog:
+    counted = session.execute(select(OutboxMessage.state, func.count()).group_by(OutboxMessage.state))
+    by_state = {row[0]: row[1] for row in counted}
+    due = select(func.count(), func.min(OutboxMessage.due_at)).where(
+        OutboxMessage.state == "due", OutboxMessage.due_at <= now - _LATE
+    )
+    overdue, oldest = session.execute(due).one()
+    return Backlog(by_state, overdue, (now - oldest).total_seconds() if oldest else 0.0)
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How much there is of what."""
+    objects = select(func.count()).select_from(CalendarObject).where(CalendarObject.deleted.is_(False))
+    return {
+        "accounts": session.scalar(select(func.count()).select_from(Account)) or 0,
+        "calendars": session.scalar(select(func.count()).select_from(Collection)) or 0,
+        "objects": session.scalar(objects) or 0,
+        "appointments": session.scalar(select(func.count()).select_from(Appointment)) or 0,
+    }
+
+
+def integrity(db: Database, session: Session, now: datetime) -> list[str]:
+    """What is wrong with the data, a sentence each. Empty: nothing."""
+    problems = []
+    if db.dialect == "sqlite":
+        found = session.execute(text("PRAGMA quick_check")).scalars().all()
+        problems += [f"SQLite says: {line}" for line in found if line != "ok"]
+        broken = session.execute(text("PRAGMA foreign_key_check")).all()
+        problems += [f"Table {row[0]} refers to a row of {row[2]} that is not there." for row in broken[:20]]
+    one, other = aliased(Claim), aliased(Claim)
+    overlaps = session.execute(
+        select(one.id, other.id).where(
+            one.resource_id == other.resource_id,
+            one.seat == other.seat,
+            one.id < other.id,
+            one.start < other.end,
+            other.start < one.end,
+        )
+    )
+    problems += [f"Claims {a} and {b} hold the same minutes." for a, b in overlaps.all()[:20]]
+    unclaimed = session.scalars(
+        select(Visit.appointment_id)
+        .join(Appointment, Appointment.id == Visit.appointment_id)
+        .join(CalendarObject, CalendarObject.id == Appointment.object_id)
+        .outerjoin(
+            Claim, (Claim.appointment_id == Visit.appointment_id) & (Claim.recurrence_id == Visit.recurrence_id)
+        )
+        .where(
+            Visit.status.in_(status.ACTIVE),
+            Visit.start > now,
+            CalendarObject.deleted.is_(False),
+            Claim.id.is_(None),
+        )
+        .distinct()
+    )
+    problems += [f"Appointment {each} is to come and holds no minutes." for each in unclaimed.all()[:20]]
+    return problems

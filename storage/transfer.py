@@ -1,0 +1,88 @@
+"""Calendars in and out as iCalendar files."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ical import guard, lines, timezones, vcalendar
+from ical.errors import InvalidCalendarData, Refusal
+from ical.lines import Component, Line
+from storage import collections, edits, objects
+from storage.models import Account, CalendarObject, Collection
+from storage.policy import Actor
+
+LARGEST_FILE = 8 * 1024 * 1024
+_SAFE_HREF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}")
+
+
+def calendars(session: Session, owner: Account) -> list[Collection]:
+    """What can be imported into and exported."""
+    return [collection for collection in collections.home(session, owner) if collection.kind != "inbox"]
+
+
+def read_file(data: bytes, owner: Account) -> guard.ImportResult:
+    """The calendar objects of a file, what in it is refused and why, and what was read otherwise than written.
+
+    Raises InvalidCalendarData when the file is no calendar at all."""
+    if len(data) > LARGEST_FILE:
+        raise InvalidCalendarData(f"The file is larger than {LARGEST_FILE >> 20} MiB.")
+    return guard.check_calendar_file(data, timezones.zone(owner.timezone))
+
+
+def import_object(
+    session: Session, collection: Collection, calendar: Component, *, actor: Actor, now: datetime
+) -> str | None:
+    """Store one object of a file as if a calendar app had sent it; one that is there is replaced.
+
+    The reason when it is refused; nothing of it is stored then, and the transaction goes on."""
+    uid = uid_of(calendar)
+    there = objects.find_uid(session, collection, uid)
+    href = there.href if there is not None and not there.deleted else href_of(uid)
+    try:
+        with session.begin_nested():
+            edits.client_put(session, collection, href, calendar.text().encode(), actor=actor, now=now)
+    except Refusal as refusal:
+        return refusal.sentence
+    return None
+
+
+def export_calendar(session: Session, collection: Collection) -> Iterator[str]:
+    """One VCALENDAR with every object of the calendar, in pieces. Each time zone stands in it once."""
+    yield f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:{vcalendar.PRODID}\r\nCALSCALE:GREGORIAN\r\n"
+    name = _display_name(collection)
+    yield Line("X-WR-CALNAME", lines.escape(name)).text()
+    zones: dict[str, str] = {}
+    for text in _texts(session, collection):
+        for zone in lines.parse(text).components("VTIMEZONE"):
+            zones.setdefault(zone.plain("TZID"), zone.text())
+    yield from zones.values()
+    for text in _texts(session, collection):
+        for component in lines.parse(text).components():
+            if component.name != "VTIMEZONE":
+                yield component.text()
+    yield "END:VCALENDAR\r\n"
+
+
+def uid_of(calendar: Component) -> str:
+    return next((c.plain("UID") for c in calendar.components("VEVENT", "VTODO", "VJOURNAL")), "")
+
+
+def href_of(uid: str) -> str:
+    """A file name for a UID, which may hold anything."""
+    return f"{uid if _SAFE_HREF.fullmatch(uid) else sha256(uid.encode()).hexdigest()[:40]}.ics"
+
+
+def _texts(session: Session, collection: Collection) -> Iterator[str]:
+    chosen = select(CalendarObject.served_text).where(
+        CalendarObject.collection_id == collection.id, CalendarObject.deleted.is_(False)
+    )
+    yield from session.scalars(chosen.order_by(CalendarObject.id).execution_options(yield_per=500))
+
+
+def _display_name(collection: Collection) -> str:
+    xml = str(collection.props.get(collections.DISPLAYNAME, "")) or collection.name
+    return re.sub(r"<[^>]*>", "", xml).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

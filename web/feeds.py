@@ -1,0 +1,60 @@
+"""/feeds/<token>.ics: what the holder of a secret URL may see, for calendars that subscribe. RFC 9110 §13."""
+
+import threading
+import time
+from datetime import UTC
+from email.utils import format_datetime
+
+from flask import Blueprint, Response, request
+
+from storage import feeds
+from web import services
+
+bp = Blueprint("feeds", __name__)
+
+_PER_MINUTE = 120
+_MOST_CALLERS = 10_000
+_lock = threading.Lock()
+_seen: dict[str, tuple[float, int]] = {}
+
+
+@bp.get("/feeds/<token>.ics")
+def feed(token: str) -> Response:
+    if not _allowed(request.remote_addr or ""):
+        return _plain("Too often.", 429, {"Retry-After": "60"})
+    now = services.now()
+    with services.reading() as session:
+        found = feeds.find_feed(session, token, request.user_agent.string, now)
+        if found is None:
+            return _plain("There is nothing here.", 404)
+        etag, modified = feeds.version(session, found, now)
+        answer = Response(content_type="text/calendar; charset=utf-8")
+        answer.set_etag(etag)
+        answer.headers["Last-Modified"] = format_datetime(modified.astimezone(UTC), usegmt=True)
+        answer.headers["Cache-Control"] = "private, max-age=300"
+        answer.headers["X-Robots-Tag"] = "noindex, nofollow"
+        answer.make_conditional(request)
+        if answer.status_code != 304:
+            text, _etag, _modified = feeds.feed_text(session, found, now)
+            answer.set_data(text)
+            answer.headers["Content-Disposition"] = 'inline; filename="calendar.ics"'
+        return answer
+
+
+def _plain(text: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    answer = Response(f"{text}\n", status, headers, content_type="text/plain; charset=utf-8")
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return answer
+
+
+def _allowed(address: str) -> bool:
+    """A light limit per address and minute, against guessing and against calendars gone wild."""
+    minute = time.monotonic() // 60
+    with _lock:
+        if len(_seen) > _MOST_CALLERS:
+            _seen.clear()
+        at, count = _seen.get(address, (minute, 0))
+        count = count + 1 if at == minute else 1
+        _seen[address] = (minute, count)
+        return count <= _PER_MINUTE
