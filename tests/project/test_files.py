@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 MACHINE_PATH = re.compile(rb"(?<![\w.:~-])/(?:work|root|opt/(?:pypi|wheels)|home/(?!USER|user)\w+)/")
 REGISTRY = re.compile(
-    rb"registry\.(?:npmjs|yarnpkg)\.|//pypi\.org/simple|files\.pythonhosted\.|--(?:extra-)?index-url |--find-links "
+    rb"registry\.(?:npmjs|yarnpkg)\.|//pypi\.org/simple|files\.pythonhosted\.|--(?:extra-)?index-url[ =]|--find-links[ =]"
 )
 
 
