@@ -6,6 +6,7 @@ the apps mean counts: UNTIL as a DATE lasts to the end of that day, a floating U
 the day, overrides without a master stand for themselves.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -289,18 +290,13 @@ class _Series:
     def last_start(self, rule: Rule) -> datetime | None:
         """An instant after which the rule has no start; None for an open rule."""
         if rule.count is not None:
-            horizon = date(LAST_YEAR, 12, 31)
-            last = self.first_day
-            for last in dates(rule, self.first_day, self.first_day, horizon):
-                pass
-            return max(self.first, self.moment(last))
+            last = deque(dates(rule, self.first_day, self.first_day, date(LAST_YEAR, 12, 31)), maxlen=1)
+            return max([self.first, *map(self.moment, last)])
         until = self._until(rule)
         return until if until is None else max(until, self.first)
 
 
-def _expanded(
-    calendar: Component, zone: tzinfo, start: datetime, end: datetime, limit: int
-) -> Iterator[Occurrence]:
+def _expanded(calendar: Component, zone: tzinfo, start: datetime, end: datetime, limit: int) -> Iterator[Occurrence]:
     own = _overrides_of(calendar, zone)
     head = master(calendar)
     unseen = dict(own)
@@ -399,7 +395,9 @@ def _own_end(entry: Component, calendar: Component, zone: tzinfo) -> datetime | 
 
 
 def _has_structure(entry: Component) -> bool:
-    return any(isinstance(child, Line) and child.name in ("RRULE", "RDATE", "RECURRENCE-ID") for child in entry.children)
+    return any(
+        isinstance(child, Line) and child.name in ("RRULE", "RDATE", "RECURRENCE-ID") for child in entry.children
+    )
 
 
 def _sequence(entry: Component) -> int:

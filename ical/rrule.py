@@ -233,4 +233,3 @@ def _weekday(text: str) -> int:
     if text not in _WEEKDAYS:
         raise UnsupportedRecurrence("The first day of the week cannot be read.")
     return _WEEKDAYS[text]
-

@@ -106,8 +106,7 @@ def ensure_vtimezones(calendar: Component) -> None:
                 if own is not None:
                     used.setdefault(tzid, own)
     kept = [c for c in calendar.children if not (isinstance(c, Component) and c.name == "VTIMEZONE")]
-    present = [c for c in calendar.components("VTIMEZONE")]
-    if [c.text() for c in present] == [used[key].text() for key in sorted(used)]:
+    if [c.text() for c in calendar.components("VTIMEZONE")] == [used[key].text() for key in sorted(used)]:
         return
     at = next((i for i, c in enumerate(kept) if isinstance(c, Component)), len(kept))
     calendar.children = [*kept[:at], *(used[key] for key in sorted(used)), *kept[at:]]
@@ -309,8 +308,8 @@ def _vtimezone(key: str) -> Component:
     block = Component("VTIMEZONE")
     block.add(_TZID, key)
     block.add("X-LIC-LOCATION", key)
-    observances = _observances(ZoneInfo(key))
-    block.children.extend(sorted(observances, key=lambda o: (o.value("DTSTART") or "", o.name)))
+    observances = sorted(_observances(ZoneInfo(key)), key=lambda o: (o.value("DTSTART") or "", o.name))
+    block.children.extend(observances)
     return block
 
 
