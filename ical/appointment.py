@@ -5,6 +5,7 @@ STATUS, CATEGORIES, SUMMARY and DESCRIPTION are how they show, and are written a
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -264,7 +265,13 @@ def set_type(component: Component, code: str, label: str) -> None:
     component.set(TYPE, code)
     component.set("SUMMARY", escape(name + separator + clean(label)))
     component.set("CATEGORIES", ",".join(escape(c) for c in [clean(label), *old[1:]]))
-    _show(component, "cancelled_doctor" if pending_cancel(component) else status_of(component))
+    _show(component, _shown_status(component))
+
+
+def set_labels(component: Component, labels: Iterable[str]) -> None:
+    """Replace the doctor's own CATEGORIES, those beside the type and the status."""
+    component.set("CATEGORIES", ",".join(escape(c) for c in [*category_list(component)[:1], *labels]))
+    _show(component, _shown_status(component))
 
 
 def set_doctor(component: Component, name: str, email: str) -> None:
@@ -369,6 +376,10 @@ def category_list(component: Component) -> list[str]:
 def patient_line(component: Component) -> Line | None:
     """The patient's ATTENDEE: the one who does not chair."""
     return next((line for line in component.lines("ATTENDEE") if line.param("ROLE") != "CHAIR"), None)
+
+
+def _shown_status(component: Component) -> str:
+    return "cancelled_doctor" if pending_cancel(component) else status_of(component)
 
 
 def _show(component: Component, status: str) -> None:
