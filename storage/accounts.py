@@ -308,7 +308,13 @@ def check_app_password(
         return None
     account, app_password = found
     login = username.strip().casefold()
-    if login not in (account.username, account.email.casefold()) or account.disabled or app_password.revoked_at:
+    # Not everybody has an e-mail address: an empty login is nobody's.
+    if (
+        not login
+        or login not in (account.username, account.email.casefold())
+        or account.disabled
+        or app_password.revoked_at
+    ):
         return None
     _note_use(session, app_password, agent, now)
     return account, app_password

@@ -51,8 +51,8 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self.engine = self._engine()
         if self.dialect == "sqlite":
-            self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
-            self._reading = self.engine.execution_options(begin="BEGIN")
+            self._writing: Engine = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+            self._reading: Engine = self.engine.execution_options(begin="BEGIN")
         else:
             self._writing = self.engine
             self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -81,6 +81,7 @@ class Database:
         """A session that sees one snapshot and writes nothing."""
         with _translated(), Session(self._reading, expire_on_commit=False, autoflush=False) as session:
             session.info["settings"] = self.settings
+            session.info["writing"] = self._writing
             yield session
 
     def upgrade(self) -> None:
@@ -114,31 +115,23 @@ def write_beside(session: Session) -> Iterator[Connection]:
     """A connection for a small write while `session` is open: its own, if that writes anyhow, else another one.
 
     Raises DatabaseUnavailable at once when SQLite is being written by somebody else: a reader must not wait."""
-    own = session.connection()
-    options = own.get_execution_options()
-    if own.dialect.name == "sqlite":
-        reading = options.get("begin") != "BEGIN IMMEDIATE"
-    else:
-        reading = bool(options.get("postgresql_readonly"))
-    if not reading:
-        yield own
+    writing: Engine | None = session.info.get("writing")
+    if writing is None:
+        yield session.connection()
         return
-    writing = own.engine.execution_options(
-        **({"begin": "BEGIN IMMEDIATE"} if own.dialect.name == "sqlite" else {"postgresql_readonly": False})
-    )
     with _translated(), writing.connect() as connection:
-        if own.dialect.name == "sqlite":
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            raw.execute("PRAGMA busy_timeout=0")
-            try:
-                with connection.begin():
-                    yield connection
-            finally:
-                raw.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_SECONDS * 1000}")
-        else:
+        if writing.dialect.name != "sqlite":
             with connection.begin():
                 yield connection
+            return
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("PRAGMA busy_timeout=0")
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            raw.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_SECONDS * 1000}")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

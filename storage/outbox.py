@@ -9,19 +9,24 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from ical import timezones
+from ical import appointment as appointment_text
+from ical import itip, lines, recurrence, times, timezones
+from ical.lines import Component
 from storage import links
 from storage.db import Database
 from storage.models import (
     Account,
     Appointment,
+    CalendarObject,
     Offer,
     OutboxMessage,
     Patient,
@@ -268,6 +273,10 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         return Stale("status")
     if not row.payload.get("whole") and visits[0].start != _instant(row.payload["start"]):
         return Stale("moved")
+    if cancelled and appointment.series:
+        visits = _cancelled_with(session, visits[0], now)
+        if visits[0].recurrence_id != row.recurrence_id:
+            return Stale("told_together")
     doctor = session.get_one(Account, appointment.doctor_id)
     if row.payload.get("doctor", doctor.id) != doctor.id:
         return Stale("moved")
@@ -279,10 +288,10 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
     channel, to = address
     zone = timezones.zone(doctor.timezone)
     was = _instant(row.payload["was"]).astimezone(zone) if row.payload.get("was") else None
-    method, calendar = "", ""
+    method: itip.Method = "CANCEL" if cancelled else "REQUEST"
+    calendar = ""
     if channel == "email" and row.template != "appointment_reminder":
-        method = "CANCEL" if cancelled else "REQUEST"
-        calendar = _itip(session, appointment, visits, row, method, zone, now)
+        calendar = _itip(session, appointment, visits, method, zone, now)
     return Message(
         dedupe_key=row.dedupe_key,
         template=row.template,
@@ -297,9 +306,20 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         video_link="" if cancelled else appointment.video_link,
         location="" if appointment.video_link else appointment.location,
         link=_link(settings, "manage", appointment.id),
-        method=method,
+        method=method if calendar else "",
         calendar=calendar,
     )
+
+
+def _cancelled_with(session: Session, visit: Visit, now: datetime) -> list[Visit]:
+    """What was cancelled in the same moment is told in one message: that of the first of them."""
+    together = select(Visit).where(
+        Visit.appointment_id == visit.appointment_id,
+        Visit.cancelled_at == visit.cancelled_at,
+        Visit.start > now,
+        Visit.status.like("cancelled_%"),
+    )
+    return list(session.scalars(together.order_by(Visit.start))) or [visit]
 
 
 def _of_entry(session: Session, row: OutboxMessage, now: datetime) -> Message | Stale | Later:
@@ -407,12 +427,80 @@ def _itip(
     session: Session,
     appointment: Appointment,
     visits: Sequence[Visit],
-    row: OutboxMessage,
-    method: str,
-    zone: tzinfo,
+    method: itip.Method,
+    zone: ZoneInfo,
     now: datetime,
 ) -> str:
-    raise NotImplementedError
+    """What the patient's calendar is told of these visits: the one event, the whole series, or some occurrences."""
+    obj = session.get_one(CalendarObject, appointment.object_id)
+    calendar = lines.parse(obj.stored_text)
+    known = session.scalar(
+        select(func.count()).select_from(Visit).where(Visit.appointment_id == appointment.id, Visit.start > now)
+    )
+    tell = partial(_event, session, appointment, calendar, method, zone, now)
+    if not appointment.series or known == len(visits):
+        said = lines.parse(tell(None))
+        events = [tell(visit) for visit in visits if method == "REQUEST" and _is_moved(visit)]
+    else:
+        said = lines.parse(tell(visits[0]))
+        events = [tell(visit) for visit in visits[1:]]
+    for event in events:
+        said.children += lines.parse(event).components("VEVENT")
+    return said.text()
+
+
+def _is_moved(visit: Visit) -> bool:
+    return visit.recurrence_id not in ("", times.utc_text(visit.start))
+
+
+def _event(
+    session: Session,
+    appointment: Appointment,
+    calendar: Component,
+    method: itip.Method,
+    zone: ZoneInfo,
+    now: datetime,
+    visit: Visit | None,
+) -> str:
+    settings = _settings(session)
+    main = recurrence.master(calendar) or calendar.components("VEVENT")[0]
+    component = main
+    if visit is not None:
+        component = recurrence.override_for(calendar, visit.recurrence_id, zone) or main
+    stored = appointment_text.read(component, zone, calendar)
+    patient = session.get_one(Patient, appointment.patient_id)
+    facts = appointment_text.AppointmentFacts(
+        uid=stored.uid,
+        start=stored.start if visit is None else visit.start,
+        end=stored.end if visit is None else visit.end,
+        zone=zone,
+        patient_id=patient.id,
+        patient_name=patient.name,
+        patient_email=patient.email,
+        doctor_name="",
+        type_code="",
+        type_name="",
+        video_link=stored.video_link,
+        location=stored.location,
+        rrule=stored.rrule,
+        # Many programs overlook a cancellation that is not newer than what it cancels.
+        sequence=stored.sequence + (method == "CANCEL"),
+        clinic_name=settings.clinic_name,
+    )
+    gone = [
+        times.instant(moment, zone)
+        for line in main.lines("EXDATE")
+        for moment in times.read_times(line, zone, calendar)
+    ]
+    return itip.request(
+        facts,
+        method,
+        settings.mail_from,
+        now,
+        manage_url=_link(settings, "manage", appointment.id),
+        recurrence_id="" if visit is None else visit.recurrence_id,
+        exdates=gone,
+    )
 
 
 def _ours(session: Session, lease: Lease) -> OutboxMessage | None:

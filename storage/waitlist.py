@@ -8,14 +8,16 @@ in its doctor's `waitlist/`; one for any doctor shows only at the doctor whose t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from ical import timezones
+from ical import lines, timezones
 from ical import waitlist as wishes
 from ical.errors import IllegalTransition, InvalidInput, NotFound, NotSelfBookable, OfferExpired, Refusal
+from ical.lines import Component
 from storage import booking, claims, collections, links, objects, outbox, slots
 from storage.accounts import doctors as all_doctors
 from storage.models import (
@@ -33,7 +35,6 @@ from storage.settings import Settings
 from storage.writes import Write
 
 STATUSES = ("waiting", "offered", "converted", "expired", "withdrawn")
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LONGEST_WAIT = timedelta(days=366)
 # How far ahead slots are looked for: what is free later still comes nearer.
 _HORIZON = timedelta(days=92)
@@ -75,9 +76,10 @@ def join(
         raise InvalidInput("The last day lies before the first, or has passed.", field="date_to")
     if date_to - today > _LONGEST_WAIT:
         raise InvalidInput("The waitlist reaches a year ahead.", field="date_to")
-    if time_to <= time_from:
+    # Midnight is the end of the day.
+    if time_to <= time_from and time_to != time():
         raise InvalidInput("The time window ends before it begins.", field="time_to")
-    if any(day not in WEEKDAYS for day in weekdays):
+    if any(day not in wishes.WEEKDAYS for day in weekdays):
         raise InvalidInput("Weekdays are mon, tue, wed, thu, fri, sat and sun.", field="weekdays")
     if len(reason) > 1000:
         raise InvalidInput("The reason has at most 1,000 characters.", field="reason")
@@ -93,7 +95,7 @@ def join(
         date_to=date_to,
         time_from=time_from,
         time_to=time_to,
-        weekdays=",".join(day for day in WEEKDAYS if day in weekdays),
+        weekdays=",".join(day for day in wishes.WEEKDAYS if day in weekdays),
         type_code=kind.code,
         reason=reason,
         status="waiting",
@@ -400,7 +402,57 @@ def _tell(session: Session, entry: WaitlistEntry, made: Offer, now: datetime) ->
 
 def _show(session: Session, entry: WaitlistEntry, offer: Offer | None, actor: Actor, now: datetime) -> None:
     """Keep the doctor's task list in step with the entry."""
-    raise NotImplementedError
+    doctor_id = entry.doctor_id or (offer.doctor_id if offer else None)
+    if doctor_id is None:
+        return
+    doctor = session.get_one(Account, doctor_id)
+    collection = collections.built_in(session, doctor, "waitlist")
+    uid = f"wait-{entry.id}@{_settings(session).uid_domain}"
+    obj = objects.find_uid(session, collection, uid)
+    write = Write(actor, now, f"waitlist {entry.status}")
+    if entry.doctor_id is None and entry.status == "waiting":
+        if obj is not None and not obj.deleted:
+            objects.delete_object(session, obj, write)
+        return
+    calendar = _vtodo(session, entry, doctor, uid, now) if obj is None else lines.parse(obj.stored_text)
+    converted = session.get(Appointment, entry.converted_to) if entry.converted_to else None
+    if obj is not None or entry.status != "waiting":
+        wishes.set_state(
+            calendar,
+            cast(wishes.State, entry.status),
+            now,
+            offer_expires=offer.expires_at if offer else None,
+            converted_to=session.get_one(CalendarObject, converted.object_id).uid if converted else "",
+        )
+    objects.put_object(session, collection, f"{uid}.ics", calendar, write)
+
+
+def _vtodo(session: Session, entry: WaitlistEntry, doctor: Account, uid: str, now: datetime) -> Component:
+    patient = session.get_one(Patient, entry.patient_id)
+    return wishes.vtodo(
+        _wish(entry),
+        uid=uid,
+        patient_id=patient.id,
+        patient_name=patient.name,
+        type_name=session.get_one(AppointmentType, entry.type_code).name,
+        reason=entry.reason,
+        zone=timezones.zone(doctor.timezone),
+        now=now,
+    )
+
+
+def _wish(entry: WaitlistEntry) -> wishes.Wish:
+    return wishes.Wish(
+        id=entry.id,
+        doctor_id=entry.doctor_id,
+        date_from=entry.date_from,
+        date_to=entry.date_to,
+        time_from=entry.time_from,
+        time_to=entry.time_to,
+        weekdays=tuple(entry.weekdays.split(",")) if entry.weekdays else (),
+        type_code=entry.type_code,
+        added_at=entry.added_at,
+    )
 
 
 def _entry_of(session: Session, obj: CalendarObject) -> WaitlistEntry | None:
