@@ -101,11 +101,11 @@ Rule = Callable[[Request, Kind, Diary, datetime], Refusal | None]
 
 # In the order in which a patient should hear of them.
 RULES: tuple[Rule, ...] = (
+    enough_notice,
+    within_booking_window,
     within_hours,
     not_on_leave,
     not_blocked,
-    enough_notice,
-    within_booking_window,
     within_daily_maximum,
     type_is_offered,
     may_book_oneself,

@@ -379,7 +379,7 @@ def _by_load(session: Session, doctors: Sequence[Account], start: datetime) -> l
     if len(doctors) == 1:
         return list(doctors)
     day = timedelta(hours=12)
-    counts = dict(
+    counts: dict[int, int] = dict(
         session.execute(
             select(Appointment.doctor_id, func.count())
             .join(Visit, Visit.appointment_id == Appointment.id)
@@ -390,9 +390,7 @@ def _by_load(session: Session, doctors: Sequence[Account], start: datetime) -> l
                 Visit.start < start + day,
             )
             .group_by(Appointment.doctor_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return sorted(doctors, key=lambda doctor: (counts.get(doctor.id, 0), doctor.id))
 
@@ -453,9 +451,7 @@ def _series(
         try:
             _checked(session, doctor, resource, occurrence.start, new.kind, actor, now, length=length)
         except Refusal:
-            nearest = diary.nearest(
-                session, doctor, occurrence.start, new.kind, now, _ALTERNATIVES_WITHIN, _ALTERNATIVES
-            )
+            nearest = _nearest(session, doctor, occurrence.start, new.kind, now)
             if new.on_conflict == "skip":
                 recurrence.add_exdate(calendar, occurrence.recurrence_id, zone)
                 result = OccurrenceResult(occurrence.recurrence_id, occurrence.start, occurrence.end, "skipped")

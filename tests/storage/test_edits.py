@@ -235,7 +235,7 @@ def test_a_plain_event_cannot_pose_as_an_appointment(practice, at):
         target = collections.find(session, "lee", "appointments")
         obj = objects.find(session, target, "forged.ics")
         assert obj.kind == "block"
-        assert "X-CLINICDAV" not in obj.stored_text
+        assert "\r\nX-CLINICDAV-" not in obj.stored_text
 
 
 def test_leave_from_the_phone_is_pending(practice, at):

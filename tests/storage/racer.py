@@ -1,0 +1,140 @@
+"""One of the processes of the double-booking race: attempts on hot slots by every path there is.
+
+`python racer.py HOME DATABASE_URL SEED ATTEMPTS MODE`; MODE is `real` or `naive`. Prints one JSON object of outcomes.
+The naive mode is the control: it looks for a free time and then takes it, as one would without locks and constraints.
+"""
+
+import json
+import random
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import select, text
+
+from ical.errors import Refusal
+from storage import accounts, appointment_types, booking, collections, edits
+from storage.db import Database
+from storage.models import CalendarObject, Visit
+from storage.policy import Actor
+from storage.settings import Settings
+
+OPENING = datetime(2026, 11, 23, 7, tzinfo=UTC)
+NOW = OPENING - timedelta(days=3)
+KINDS = {"race_10": 10, "race_15": 15, "race_20": 20, "race_45": 45}
+
+
+def main() -> None:
+    home, url, seed, attempts, mode = sys.argv[1:]
+    settings = Settings(home=Path(home), database_url=url)
+    db = Database(url, settings)
+    rng = random.Random(int(seed))
+    outcomes: Counter[str] = Counter()
+    for _ in range(int(attempts)):
+        outcomes[naive(db, rng) if mode == "naive" else attempt(db, rng)] += 1
+    db.dispose()
+    print(json.dumps(outcomes))
+
+
+def attempt(db: Database, rng: random.Random) -> str:
+    start = OPENING + timedelta(minutes=5 * rng.randrange(96))
+    path = rng.choice((book, book, book, hold_and_book, move, cancel, drag, delete))
+    try:
+        path(db, rng, start)
+    except Refusal as refusal:
+        return refusal.code
+    return path.__name__
+
+
+def book(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        lee, new = wish(session, rng, start)
+        booking.book(session, [lee], new, actor=actor(rng), now=NOW)
+
+
+def hold_and_book(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        lee, new = wish(session, rng, start)
+        kept = booking.hold(session, lee, start, new.kind, actor=actor(rng), now=NOW)
+    if rng.random() < 0.8:
+        with db.transaction() as session:
+            lee, _new = wish(session, rng, start)
+            booking.book(session, [lee], new, actor=actor(rng), now=NOW, ticket=kept.id)
+    else:
+        with db.transaction() as session:
+            booking.release_hold(session, kept.id)
+
+
+def move(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        visit = some_visit(session, rng)
+        if visit is not None:
+            booking.reschedule(session, visit.appointment_id, start, actor=actor(rng), now=NOW)
+
+
+def cancel(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        visit = some_visit(session, rng)
+        if visit is not None:
+            booking.cancel(session, visit.appointment_id, actor=actor(rng), now=NOW)
+
+
+def drag(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        target = collections.find(session, "lee", "appointments")
+        obj = some_object(session, rng)
+        if obj is not None:
+            hours = [f"T{hour:02}" for hour in range(8, 16)]
+            old, new = rng.choice(hours), rng.choice(hours)
+            put = obj.served_text.replace(old, new).encode()
+            edits.client_put(session, target, obj.href, put, actor=actor(rng), now=NOW)
+
+
+def delete(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        obj = some_object(session, rng)
+        if obj is not None:
+            edits.client_delete(session, obj, actor=actor(rng), now=NOW)
+            for appointment_id in edits.due_to_settle(session, NOW + timedelta(hours=1), limit=3):
+                edits.settle(session, appointment_id, NOW + timedelta(hours=1))
+
+
+def wish(session, rng, start):
+    lee = accounts.by_username(session, "lee")
+    kind = appointment_types.get(session, rng.choice(list(KINDS)))
+    name = f"Patient {rng.randrange(50)}"
+    patient = accounts.find_or_create_patient(session, name, f"p{rng.randrange(50)}@mail.example", "", NOW)
+    return lee, booking.NewAppointment(start, kind, patient)
+
+
+def some_visit(session, rng):
+    open_visits = session.scalars(select(Visit).where(Visit.status.in_(("scheduled", "rescheduled")))).all()
+    return rng.choice(open_visits) if open_visits else None
+
+
+def some_object(session, rng):
+    asked = select(CalendarObject).where(CalendarObject.kind == "appointment", CalendarObject.deleted.is_(False))
+    found = session.scalars(asked).all()
+    return rng.choice(found) if found else None
+
+
+def actor(rng: random.Random) -> Actor:
+    return Actor("visitor", via="race", label="race")
+
+
+def naive(db: Database, rng: random.Random) -> str:
+    start = OPENING + timedelta(minutes=5 * rng.randrange(96))
+    end = start + timedelta(minutes=rng.choice(list(KINDS.values())))
+    span = {"start": start.isoformat(), "end": end.isoformat()}
+    with db.reading() as session:
+        clash = session.execute(text('SELECT 1 FROM naive WHERE start < :end AND "end" > :start'), span).first()
+    if clash:
+        return "slot_taken"
+    with db.transaction() as session:
+        session.execute(text("INSERT INTO naive VALUES (:start, :end)"), span)
+    return "book"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The race: four processes on hot slots by every path, and not one overlap. The control shows that it is a race."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+
+from ical import status
+from storage import accounts, appointment_types, hours
+from storage.db import Database
+from storage.models import Appointment, Claim, Visit
+from storage.policy import SYSTEM
+
+RACER = Path(__file__).with_name("racer.py")
+ROOT = RACER.parents[2]
+ATTEMPTS = 10_000 if os.environ.get("CLINICDAV_SOAK") else 2_000
+PROCESSES = 4
+NAIVE_ATTEMPTS = 300
+NAIVE_ROUNDS = 20
+KINDS = {"race_10": 10, "race_15": 15, "race_20": 20, "race_45": 45}
+
+
+def race(db: Database, mode: str, attempts: int) -> Counter[str]:
+    assert db.settings is not None
+    home, url = str(db.settings.home), db.settings.database_url
+    runners = [
+        subprocess.Popen(
+            [sys.executable, str(RACER), home, url, str(seed), str(attempts // PROCESSES), mode],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        for seed in range(PROCESSES)
+    ]
+    outcomes: Counter[str] = Counter()
+    for runner in runners:
+        said, _ = runner.communicate()
+        assert runner.returncode == 0
+        outcomes.update(json.loads(said))
+    return outcomes
+
+
+def test_no_overlap_whoever_books_and_by_whatever_path(practice):
+    with practice.writing() as session:
+        for code, minutes in KINDS.items():
+            appointment_types.create(session, code, name=code, minutes=minutes)
+    outcomes = race(practice.db, "real", ATTEMPTS)
+    assert sum(outcomes.values()) >= ATTEMPTS // PROCESSES * PROCESSES
+    assert outcomes["slot_taken"] > 0
+    assert outcomes["book"] > 0
+    assert outcomes["drag"] > 0
+    with practice.db.reading() as session:
+        claims = session.execute(
+            select(Claim.resource_id, Claim.seat, Claim.start, Claim.end).order_by(
+                Claim.resource_id, Claim.seat, Claim.start
+            )
+        ).all()
+        overlaps = [
+            (one, two)
+            for one, two in zip(claims, claims[1:], strict=False)
+            if one[:2] == two[:2] and one.end > two.start
+        ]
+        active = session.execute(
+            select(Appointment.doctor_id, Visit.start, Visit.end)
+            .join(Visit, Visit.appointment_id == Appointment.id)
+            .where(Visit.status.in_(status.ACTIVE))
+        ).all()
+        claimed = session.execute(select(Claim.start, Claim.end).where(Claim.kind == "appointment")).all()
+    assert overlaps == []
+    # Every visit that stands has its claim, and no claim stands without its visit.
+    assert Counter((visit.start, visit.end) for visit in active) == Counter((c.start, c.end) for c in claimed)
+
+
+def test_the_naive_way_does_fail(practice):
+    with practice.writing() as session:
+        session.execute(text('CREATE TABLE naive (start TEXT, "end" TEXT)'))
+    for _ in range(NAIVE_ROUNDS):
+        race(practice.db, "naive", NAIVE_ATTEMPTS)
+        with practice.writing() as session:
+            rows = session.execute(text('SELECT start, "end" FROM naive ORDER BY start, "end"')).all()
+            if any(one[1] > two[0] for one, two in zip(rows, rows[1:], strict=False)):
+                return
+            session.execute(text("DELETE FROM naive"))
+    pytest.fail("the control found no overlap: this race shows nothing")
+
+
+def test_the_database_refuses_an_overlap_by_itself(practice):
+    """Even a caller that forgot the lock and the check cannot book twice."""
+    start = datetime(2026, 11, 23, 9, tzinfo=UTC)
+    with practice.writing() as session:
+        session.add(Claim(resource_id=1, start=start, end=start + timedelta(minutes=20), kind="appointment"))
+    with pytest.raises(IntegrityError), practice.writing() as session:
+        session.add(
+            Claim(resource_id=1, start=start + timedelta(minutes=19), end=start + timedelta(minutes=30), kind="hold")
+        )
+
+
+def test_capacity_is_the_number_that_succeed(practice, at):
+    with practice.writing() as session:
+        hours.add_hours(
+            session,
+            practice.smith,
+            ("mon",),
+            time(9),
+            time(10),
+            slot=20,
+            capacity=3,
+            actor=SYSTEM,
+            now=practice.now,
+        )
+        practice.lee = accounts.by_username(session, "smith")
+    outcomes = [practice.try_book(at(9), name=f"Patient {n}") for n in range(5)]
+    assert outcomes == ["booked"] * 3 + ["slot_taken"] * 2
