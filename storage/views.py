@@ -1,25 +1,23 @@
-"""What pages show: appointments with their people, a doctor's calendar between two instants, lists. Only reads,
-but for a notice that was looked at."""
+"""What pages show beside storage.appointments: a patient's own, a doctor's calendar between two instants, lists."""
 
 from collections.abc import Collection as Many
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from ical import appointment as appointment_text
-from ical import lines, recurrence, timezones
-from storage import history, occurrences, visits
+from ical import lines
+from storage import appointments, occurrences
+from storage.appointments import AppointmentView, Row
 from storage.models import (
     Account,
     Appointment,
     AppointmentType,
     CalendarObject,
     Feed,
-    History,
     Hold,
     Notice,
     Offer,
@@ -30,48 +28,6 @@ from storage.models import (
 from storage.occurrences import Busy
 
 UPCOMING = frozenset({"scheduled", "confirmed", "rescheduled", "in_progress"})
-
-
-@dataclass(frozen=True)
-class Row:
-    """One visit with everybody concerned."""
-
-    visit: Visit
-    appointment: Appointment
-    doctor: Account
-    patient: Patient
-    kind: AppointmentType
-
-    @property
-    def upcoming(self) -> bool:
-        return self.visit.status in UPCOMING
-
-
-@dataclass(frozen=True)
-class Texts:
-    """What stands in the appointment's text only."""
-
-    reason: str = ""
-    patient_notes: str = ""
-    doctor_notes: str = ""
-
-
-@dataclass(frozen=True)
-class Detail:
-    appointment: Appointment
-    doctor: Account
-    patient: Patient
-    kind: AppointmentType
-    visits: Sequence[Visit]
-    texts: Texts
-    history: Sequence[History]
-
-    def visit(self, recurrence_id: str, now: datetime) -> Visit | None:
-        """The named visit; without a name the next one that is open, else the last."""
-        if recurrence_id:
-            return next((visit for visit in self.visits if visit.recurrence_id == recurrence_id), None)
-        coming = (visit for visit in self.visits if visit.status in UPCOMING and visit.end > now)
-        return next(coming, self.visits[-1] if self.visits else None)
 
 
 @dataclass(frozen=True)
@@ -94,44 +50,27 @@ class Period:
     blocked: list[Blocked]
 
 
-def detail(session: Session, appointment: Appointment) -> Detail:
-    obj = session.get_one(CalendarObject, appointment.object_id)
-    doctor = session.get_one(Account, appointment.doctor_id)
-    return Detail(
-        appointment=appointment,
-        doctor=doctor,
-        patient=session.get_one(Patient, appointment.patient_id),
-        kind=session.get_one(AppointmentType, appointment.type_code),
-        visits=list(visits.of_appointment(session, appointment.id).values()),
-        texts=_texts(obj, doctor),
-        history=history.of_appointment(session, appointment.id),
-    )
+def chosen_visit(detail: AppointmentView, recurrence_id: str, now: datetime) -> Visit | None:
+    """The named visit; without a name the next one that is still to come, else the last."""
+    if recurrence_id:
+        return next((visit for visit in detail.visits if visit.recurrence_id == recurrence_id), None)
+    coming = (visit for visit in detail.visits if visit.status in UPCOMING and visit.end > now)
+    return next(coming, detail.visits[-1])
 
 
-def _texts(obj: CalendarObject, doctor: Account) -> Texts:
-    calendar = lines.parse(obj.stored_text)
-    component = recurrence.master(calendar) or calendar.components("VEVENT")[0]
-    read = appointment_text.read(component, timezones.zone(doctor.timezone), calendar)
-    return Texts(read.reason, read.patient_notes, read.doctor_notes)
-
-
-def _rows() -> Select[tuple[Visit, Appointment, Account, Patient, AppointmentType]]:
+def _rows() -> Select[tuple[Appointment, Visit, Account, Patient, AppointmentType]]:
     return (
-        select(Visit, Appointment, Account, Patient, AppointmentType)
-        .join(Appointment, Appointment.id == Visit.appointment_id)
+        select(Appointment, Visit, Account, Patient, AppointmentType)
+        .join(Visit, Visit.appointment_id == Appointment.id)
         .join(Account, Account.id == Appointment.doctor_id)
         .join(Patient, Patient.id == Appointment.patient_id)
         .join(AppointmentType, AppointmentType.code == Appointment.type_code)
     )
 
 
-def visits_between(session: Session, doctor_ids: Many[int], start: datetime, end: datetime) -> list[Row]:
-    """The visits of these doctors that overlap [start, end), cancelled ones included, in order."""
-    chosen = _rows().where(Appointment.doctor_id.in_(doctor_ids), Visit.end > start, Visit.start < end)
-    return [Row(*row) for row in session.execute(chosen.order_by(Visit.start, Visit.end, Visit.appointment_id))]
-
-
-def visits_of_patient(session: Session, patient_id: UUID, now: datetime, limit: int = 100) -> tuple[list[Row], list[Row]]:
+def visits_of_patient(
+    session: Session, patient_id: UUID, now: datetime, limit: int = 100
+) -> tuple[list[Row], list[Row]]:
     """(what is to come, in order; what is over, the latest first)."""
     chosen = _rows().where(Appointment.patient_id == patient_id)
     ahead = chosen.where(Visit.end > now, Visit.status.in_(UPCOMING)).order_by(Visit.start)
@@ -140,18 +79,6 @@ def visits_of_patient(session: Session, patient_id: UUID, now: datetime, limit: 
         [Row(*row) for row in session.execute(ahead.limit(limit))],
         [Row(*row) for row in session.execute(over.limit(limit))],
     )
-
-
-def has_visit_ahead(session: Session, patient_ids: Many[UUID], now: datetime) -> list[Appointment]:
-    """The appointments of these patients that are still to come, one each, in order."""
-    chosen = (
-        select(Appointment, func.min(Visit.start))
-        .join(Visit, Visit.appointment_id == Appointment.id)
-        .where(Appointment.patient_id.in_(patient_ids), Visit.end > now, Visit.status.in_(UPCOMING))
-        .group_by(Appointment.id)
-        .order_by(func.min(Visit.start))
-    )
-    return [appointment for appointment, _start in session.execute(chosen)]
 
 
 def patients_with_email(session: Session, email: str) -> list[Patient]:
@@ -167,7 +94,7 @@ def period(session: Session, doctor: Account, start: datetime, end: datetime, *,
     names = _titles(session, {one.object_id for one in busy}) if titles else {}
     usual = {"leave": "Leave", "block": "Blocked", "plain": "Busy"}
     return Period(
-        visits=visits_between(session, [doctor.id], start, end),
+        visits=appointments.in_range(session, [doctor], start, end),
         hours=[one for one in others if one.kind == "hours" and one.capacity],
         blocked=[
             Blocked(one.kind, one.start, one.end, one.all_day, names.get(one.object_id) or usual[one.kind])
@@ -255,3 +182,49 @@ def feeds_of(session: Session, *, account_id: int | None = None, patient_id: UUI
     """Those in force, the newest first."""
     owner = Feed.account_id == account_id if patient_id is None else Feed.patient_id == patient_id
     return list(session.scalars(select(Feed).where(owner, Feed.revoked_at.is_(None)).order_by(Feed.id.desc())))
+
+
+def own_account(session: Session, account_id: int) -> Account:
+    return session.get_one(Account, account_id)
+
+
+def export_patient(session: Session, patient: Patient) -> dict[str, Any]:
+    """What a patient may take along: contact, appointments with what they wrote, waitlist entries. No notes of doctors."""
+    found = session.execute(_rows().where(Appointment.patient_id == patient.id).order_by(Visit.start)).tuples()
+    rows = [Row(*row) for row in found]
+    written = {row.appointment.id: appointments.details(session, row.appointment.id) for row in rows}
+    waiting = session.scalars(select(WaitlistEntry).where(WaitlistEntry.patient_id == patient.id))
+    return {
+        "patient": {"name": patient.name, "email": patient.email, "phone": patient.phone},
+        "appointments": [
+            {
+                "appointment_id": str(row.appointment.id),
+                "doctor": row.doctor.name,
+                "appointment_type": row.kind.code,
+                "start": row.visit.start.isoformat(),
+                "end": row.visit.end.isoformat(),
+                "status": row.visit.status,
+                "reason": view.reason if (view := written[row.appointment.id]) else "",
+                "notes": view.patient_notes if view else "",
+                "booked_at": row.appointment.booked_at.isoformat(),
+            }
+            for row in rows
+        ],
+        "waitlist": [
+            {
+                "appointment_type": entry.type_code,
+                "preferred_date": entry.date_from.isoformat(),
+                "until": entry.date_to.isoformat(),
+                "preferred_time_start": entry.time_from.isoformat(),
+                "preferred_time_end": entry.time_to.isoformat(),
+                "reason": entry.reason,
+                "status": entry.status,
+                "added_at": entry.added_at.isoformat(),
+            }
+            for entry in waiting
+        ],
+    }
+
+
+def find_account(session: Session, account_id: int) -> Account | None:
+    return session.get(Account, account_id)

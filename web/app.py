@@ -6,7 +6,6 @@ from datetime import datetime
 from importlib.util import find_spec
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from storage.db import Database
 from storage.settings import Settings
@@ -39,9 +38,6 @@ def create_app(db: Database, settings: Settings, clock: Callable[[], datetime]) 
     app = Flask("web")
     app.config.update(MAX_CONTENT_LENGTH=_FORM_BYTES, MAX_FORM_MEMORY_SIZE=_FORM_BYTES, SEND_FILE_MAX_AGE_DEFAULT=3600)
     app.extensions["clinicdav"] = Services(db, settings, clock)
-    if settings.proxy_hops:
-        hops = settings.proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.url_map.strict_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     words.install(app)
@@ -50,9 +46,10 @@ def create_app(db: Database, settings: Settings, clock: Callable[[], datetime]) 
     security.install(app)
     for module in _PAGES:
         app.register_blueprint(module.bp)
-    for name in ("web.api", "web.feeds"):
-        if find_spec(name):
-            app.register_blueprint(importlib.import_module(name).bp)
+    for name in ("web.api", "web.feeds", "web.health"):
+        module = importlib.import_module(name) if find_spec(name) else None
+        if hasattr(module, 'bp'):
+            app.register_blueprint(module.bp)
     security.public(app.view_functions["static"])
     if missing := security.undeclared(app):
         raise RuntimeError(f"These routes declare no policy: {', '.join(missing)}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask, render_template, request
+from flask import Flask, g, render_template
 from werkzeug.exceptions import HTTPException
 
 from ical.errors import Forbidden, NotFound, Refusal
@@ -62,4 +62,6 @@ def http_error(error: HTTPException) -> Any:
 
 
 def page(title: str, sentence: str, status: int) -> tuple[str, int]:
-    return render_template("error.html", heading=title, sentence=sentence, status=status, path=request.path), status
+    # The frame asks the database for nothing now: that may be what failed.
+    g.failing = True
+    return render_template("error.html", heading=title, sentence=sentence, status=status), status

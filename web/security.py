@@ -48,7 +48,7 @@ HEADERS = {
 }
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # These check a bearer token or a secret URL by themselves and never read a cookie.
-_WITHOUT_COOKIE = frozenset({"api", "feeds"})
+_WITHOUT_COOKIE = frozenset({"api", "feeds", "health"})
 
 
 def public(view: View) -> View:
@@ -102,8 +102,9 @@ def _check_role(declared: str) -> AnyResponse | None:
     if role in rules.RULES[declared]:
         return None
     if role == "visitor":
-        target = request.full_path.rstrip("?") if request.method in _SAFE else None
-        return redirect(url_for("login.login", next=target))
+        target = url_for("login.login", next=request.full_path.rstrip("?") if request.method in _SAFE else None)
+        # A part of a page that reloads itself would otherwise put the login form there.
+        return Response(headers={"HX-Redirect": target}) if "HX-Request" in request.headers else redirect(target)
     raise NotFound()
 
 

@@ -1,5 +1,6 @@
 """How dates, times, statuses and waits are said on pages."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -102,6 +103,16 @@ def place_of(zone: ZoneInfo | str) -> str:
     return str(zone).rsplit("/", 1)[-1].replace("_", " ")
 
 
+def weekdays_of(hours: Any) -> str:
+    """The weekdays of an hours event: "Mon, Tue"."""
+    found = re.search(r"BYDAY=([A-Z,]+)", hours.rrule)
+    codes = found.group(1).split(",") if found else []
+    names = [name[:3] for name in _WEEKDAYS if name[:2].upper() in codes]
+    if names:
+        return ", ".join(names)
+    return weekday(hours.begins, 3) + ("" if hours.rrule else f" {short_date(hours.begins.date())}")
+
+
 def initials(name: str) -> str:
     return "".join(part[0] for part in name.split()[:1] + name.split()[1:][-1:] if part)
 
@@ -123,6 +134,7 @@ def install(app: Flask) -> None:
         "before": before,
         "place_of": place_of,
         "initials": initials,
+        "weekdays_of": weekdays_of,
         "status_word": status_word,
     }
     app.jinja_env.filters.update(filters)

@@ -1,0 +1,164 @@
+"""Administration: accounts, types of appointment, leave that waits for a decision."""
+
+import re
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from ical.errors import InvalidInput, NotFound, Refusal
+from storage import accounts, appointment_types, leave, views
+from storage.models import AppointmentType
+from web.forms import Form
+from web.security import policy
+from web.services import now, reading, settings, transaction
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+
+Page = str | Response | tuple[str, int]
+ROLES = (("doctor", "Doctor"), ("receptionist", "Receptionist"), ("admin", "Administrator"), ("patient", "Patient"))
+MODES = (("in_person", "At the practice"), ("video", "By video"))
+_LINK_MINUTES = 24 * 60
+
+
+@bp.get("/")
+@policy("users.read")
+def admin() -> Page:
+    with reading() as session:
+        pending = [
+            each
+            for each in leave.list_leave(session, accounts.doctors(session), since=now())
+            if each.status == "pending"
+        ]
+        return render_template(
+            "admin/home.html",
+            people=views.accounts_by_role(session),
+            kinds=views.types(session, all_of_them=True),
+            pending=pending,
+        )
+
+
+@bp.get("/users/add/")
+@policy("users.write")
+def new_user() -> Page:
+    return render_template("admin/user.html", form=Form(None, timezone=settings().timezone), roles=ROLES)
+
+
+@bp.post("/users/add/")
+@policy("users.write")
+def add_user() -> Page:
+    """Nobody's password is known to the administrator: the new user sets it through a one-time link."""
+    form = Form(request.form)
+    role = form.choice("role", [code for code, _name in ROLES])
+    username = form.text("username", required="Enter a username.", maximum=64)
+    name = form.text("name", required="Enter the name.")
+    email = form.email()
+    if form:
+        try:
+            with transaction() as session:
+                account = accounts.create_account(
+                    session,
+                    role=role,
+                    username=username,
+                    name=name,
+                    email=email,
+                    timezone=form.text("timezone", maximum=64) or None,
+                    specialty=form.text("specialty", maximum=100),
+                    now=now(),
+                )
+                token = accounts.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
+            return render_template("admin/link.html", whose=account, url=_first_login(token))
+        except InvalidInput as refusal:
+            form.refuse(refusal)
+    return render_template("admin/user.html", form=form, roles=ROLES), 422
+
+
+def _first_login(token: str) -> str:
+    return f"{settings().public_url}{url_for('login.first', token=token)}"
+
+
+@bp.post("/users/<int:account_id>/link/")
+@policy("users.write")
+def link(account_id: int) -> Page:
+    """A new one-time link for somebody who lost the password."""
+    with transaction() as session:
+        account = views.find_account(session, account_id)
+        if account is None or account.disabled:
+            raise NotFound()
+        token = accounts.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
+    return render_template("admin/link.html", whose=account, url=_first_login(token))
+
+
+@bp.route("/types/<code>/", methods=["GET", "POST"])
+@policy("types.write")
+def kind(code: str) -> Page:
+    with reading() as session:
+        known = views.find_type(session, code)
+    if known is None:
+        raise NotFound()
+    if request.method == "GET":
+        return _kind_page(_known_kind(known), known)
+    form = Form(request.form)
+    values = _read_kind(form)
+    if form:
+        try:
+            with transaction() as session:
+                appointment_types.change(session, code, **values)
+            return redirect(url_for(".admin", ok="saved"), 303)
+        except Refusal as refusal:
+            form.refuse(refusal)
+    return _kind_page(form, known, 422)
+
+
+@bp.route("/types/add/", methods=["GET", "POST"])
+@policy("types.write")
+def new_kind() -> Page:
+    if request.method == "GET":
+        blank = {"minutes": 30, "buffer_before": 0, "buffer_after": 0, "notice_minutes": 0, "window_days": 365}
+        blank |= {"cutoff_minutes": 0, "position": 100}
+        return _kind_page(Form(None, colour="#4682b4", self_booking="yes", active="yes", **blank), None)
+    form = Form(request.form)
+    code = form.text("code", required="Enter a short code like check_up.", maximum=64)
+    values = _read_kind(form)
+    if form:
+        try:
+            with transaction() as session:
+                appointment_types.create(session, code, **values)
+            return redirect(url_for(".admin", ok="saved"), 303)
+        except Refusal as refusal:
+            form.refuse(refusal)
+    return _kind_page(form, None, 422)
+
+
+def _kind_page(form: Form, known: AppointmentType | None, status: int = 200) -> Page:
+    return render_template("admin/type.html", form=form, kind=known, modes=MODES), status
+
+
+def _known_kind(kind: AppointmentType) -> Form:
+    values = {name: getattr(kind, name) for name in appointment_types.FIELDS}
+    ticked = {name: "yes" if values.pop(name) else None for name in ("self_booking", "active")}
+    return Form(None, **values, **ticked)
+
+
+def _read_kind(form: Form) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": form.text("name", required="Enter a name.", maximum=100),
+        "mode": form.choice("mode", [code for code, _name in MODES]),
+        "colour": form.text("colour", required="Choose a colour.", maximum=32),
+        "self_booking": form.ticked("self_booking"),
+        "active": form.ticked("active"),
+        "minutes": form.number("minutes", 5, 720, required=""),
+        "capacity": form.number("capacity", 1, 100, required=""),
+    }
+    for name, most in (
+        ("buffer_before", 240),
+        ("buffer_after", 240),
+        ("notice_minutes", 86400),
+        ("cutoff_minutes", 86400),
+    ):
+        values[name] = form.number(name, 0, most)
+    values["window_days"] = form.number("window_days", 1, 730)
+    values["position"] = form.number("position", 0, 10000)
+    if not re.fullmatch(r"[a-z]{3,30}|#[0-9a-fA-F]{6}", values["colour"]):
+        form.fail("colour", "Choose a colour, or write one like #4682b4 or steelblue.")
+    return values
