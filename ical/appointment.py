@@ -321,7 +321,8 @@ def titles(component: Component) -> tuple[str, ...]:
 
 def title_body(name: str, type_name: str) -> str:
     """`Maria H. · Virtual`."""
-    return f"{initials(name.translate(_COMMANDING))}{_SEPARATOR}{type_name}"
+    who = initials(name.translate(_COMMANDING))
+    return f"{who}{_SEPARATOR}{type_name}" if who else type_name
 
 
 def initials(name: str) -> str:
