@@ -21,7 +21,7 @@ from caldav_bridge.auth import Auth
 from caldav_bridge.context import Request, current, during
 from caldav_bridge.refusals import Answer, Denied
 from caldav_bridge.rights import Rights
-from caldav_bridge.shim import shim
+from caldav_bridge.shim import App, shim
 from caldav_bridge.storage import Storage
 from caldav_bridge.xml import MalformedXml
 from ical.errors import Refusal
@@ -39,7 +39,7 @@ Handler = Callable[[Request, str], Answer]
 _log = logging.getLogger("clinicdav.dav")
 
 
-def create_dav_app(db: Database, settings: Settings, clock: Callable[[], datetime]) -> types.WSGIApplication:
+def create_dav_app(db: Database, settings: Settings, clock: Callable[[], datetime]) -> App:
     """The WSGI application to mount at /dav. `clock` gives aware UTC now."""
     configuration = load_configuration(settings)
     app = DavApp(configuration, db, settings, clock)

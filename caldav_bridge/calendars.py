@@ -21,7 +21,7 @@ def mkcalendar(request: Request, storage: BaseStorage, path: str) -> Answer:
     body = xml.parse(request.body)
     if body is not None and body.tag != caldav("mkcalendar"):
         raise Denied(refusals.text(400, "This is no mkcalendar."))
-    return _make(request, storage, path, body, "mkcalendar-response", caldav("mkcalendar-response"))
+    return _make(request, storage, path, body, caldav("mkcalendar-response"))
 
 
 def mkcol(request: Request, storage: BaseStorage, path: str) -> Answer:
@@ -35,10 +35,10 @@ def mkcol(request: Request, storage: BaseStorage, path: str) -> Answer:
     if kinds != {dav("collection"), caldav("calendar")}:
         _check_place(request, path)
         raise refusals.denied(403, dav("valid-resourcetype"))
-    return _make(request, storage, path, body, "mkcol-response", dav("mkcol-response"))
+    return _make(request, storage, path, body, dav("mkcol-response"))
 
 
-def _make(request: Request, storage: BaseStorage, path: str, body: Element | None, _name: str, answer: str) -> Answer:
+def _make(request: Request, storage: BaseStorage, path: str, body: Element | None, answer: str) -> Answer:
     _check_place(request, path)
     asked = []
     if body is not None:
@@ -62,7 +62,8 @@ def _check_place(request: Request, path: str) -> None:
     if parent is None or not letters(request, parent):
         raise Denied(refusals.text(409, "There is no such place."))
     if parent.kind != "home" or "W" not in letters(request, parent):
-        if request.place(path) is not None:
+        there = request.place(path)
+        if there is not None and letters(request, there):
             raise refusals.denied(405, dav("resource-must-be-null"))
         raise refusals.denied(403, caldav("calendar-collection-location-ok"))
     if parts[-1] in collections.BUILT_IN or request.calendar(parts[0], parts[1]) is not None:

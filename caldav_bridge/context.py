@@ -112,6 +112,10 @@ class Request:
             self._calendars[key] = served.calendar(self.session, username, name)
         return self._calendars[key]
 
+    def forget(self) -> None:
+        """What was looked up has changed."""
+        self._calendars.clear()
+
     def place(self, path: str) -> Place | None:
         """What `path` (sanitised, below the mount) names; None for nothing, whatever the rights."""
         parts = [part for part in path.split("/") if part]

@@ -42,6 +42,7 @@ class Storage(BaseStorage):
         given = dict(props or {})
         component = given.pop("component", "VEVENT")
         collections.create(request.session, owner, name, given, component, request.now)
+        request.forget()
         place = request.place(href)
         assert place is not None
         return Collection(request, place), {}, []
