@@ -63,6 +63,8 @@ def client_put(
 
 def client_delete(session: Session, obj: CalendarObject, *, actor: Actor, now: datetime) -> None:
     """A calendar app deleted an object: an appointment is cancelled after the quiet period, unless put back."""
+    objects.lock_owner(session, session.get_one(Collection, obj.collection_id).owner_id)
+    session.refresh(obj)
     if obj.kind == "waitlist":
         waitlist.withdraw_object(session, obj, actor=actor, now=now)
         return
@@ -75,6 +77,8 @@ def client_move(
 ) -> bool:
     """MOVE. What the practice keeps (appointments, waitlist) stays in its calendar. True when the target was new."""
     source = session.get_one(Collection, obj.collection_id)
+    objects.lock_owner(session, source.owner_id)
+    session.refresh(obj)
     replaced = objects.find(session, target, href)
     write = Write(actor, now, "calendar app")
     if target.id == source.id:

@@ -11,7 +11,7 @@ from sqlalchemy import insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
-from ical.errors import InvalidCalendarData, UidConflict
+from ical.errors import InvalidCalendarData, NotFound, UidConflict
 from ical.lines import Component
 from storage import audit, claims, occurrences, visits
 from storage.models import Account, CalendarObject, Change, Collection, Version
@@ -20,14 +20,20 @@ from storage.writes import Write
 _KINDS = {"hours": "hours", "leave": "leave", "waitlist": "waitlist"}
 
 
+# What was read before the lock was taken may be stale: everything is read anew behind it.
+_ANEW = {"populate_existing": True}
+
+
 def find(session: Session, collection: Collection, href: str) -> CalendarObject | None:
     """The live object at this href."""
     return session.scalar(
-        select(CalendarObject).where(
+        select(CalendarObject)
+        .where(
             CalendarObject.collection_id == collection.id,
             CalendarObject.href == href,
             CalendarObject.deleted.is_(False),
         )
+        .execution_options(**_ANEW)
     )
 
 
@@ -38,6 +44,7 @@ def find_uid(session: Session, collection: Collection, uid: str) -> CalendarObje
         .where(CalendarObject.collection_id == collection.id, CalendarObject.uid == uid)
         .order_by(CalendarObject.deleted, CalendarObject.seq.desc())
         .limit(1)
+        .execution_options(**_ANEW)
     )
 
 
@@ -90,9 +97,12 @@ def put_object(
 
 def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
     """Take an object out of its calendar. Its versions stay; with `settle_at`, an appointment's minutes stay too
-    until then, so that an undo finds them."""
+    until then, so that an undo finds them. Raises NotFound when somebody else was faster."""
     collection = session.get_one(Collection, obj.collection_id)
     lock_owner(session, collection.owner_id)
+    session.refresh(obj)
+    if obj.deleted:
+        raise NotFound()
     obj.seq = _next_seq(session, collection, write.now)
     obj.deleted, obj.changed_at = True, write.now
     obj.expanded_from = obj.expanded_until = None
@@ -107,6 +117,9 @@ def rename_object(session: Session, obj: CalendarObject, href: str, write: Write
     """Give an object another href in its calendar (MOVE). Sync reports the old one gone and the new one changed."""
     collection = session.get_one(Collection, obj.collection_id)
     lock_owner(session, collection.owner_id)
+    session.refresh(obj)
+    if obj.deleted:
+        raise NotFound()
     gone = _next_seq(session, collection, write.now)
     session.execute(insert(Change), [{"collection_id": collection.id, "seq": gone, "href": obj.href, "deleted": True}])
     obj.href, obj.seq, obj.changed_at = href, _next_seq(session, collection, write.now), write.now
@@ -155,10 +168,12 @@ def _kind(collection: Collection, calendar: Component) -> str:
 
 def _existing(session: Session, collection: Collection, href: str, uid: str) -> CalendarObject | None:
     found = session.scalars(
-        select(CalendarObject).where(
+        select(CalendarObject)
+        .where(
             CalendarObject.collection_id == collection.id,
             or_(CalendarObject.href == href, CalendarObject.uid == uid),
         )
+        .execution_options(**_ANEW)
     ).all()
     for other in found:
         if other.uid == uid and other.href != href and not other.deleted:

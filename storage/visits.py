@@ -36,12 +36,14 @@ def id_of(uid: str) -> UUID:
 
 
 def of_object(session: Session, obj: CalendarObject) -> Appointment | None:
-    return session.scalar(select(Appointment).where(Appointment.object_id == obj.id))
+    asked = select(Appointment).where(Appointment.object_id == obj.id)
+    return session.scalar(asked.execution_options(populate_existing=True))
 
 
 def of_appointment(session: Session, appointment_id: UUID) -> dict[str, Visit]:
     """The visits of an appointment by recurrence id, in order of start."""
-    found = session.scalars(select(Visit).where(Visit.appointment_id == appointment_id).order_by(Visit.start))
+    asked = select(Visit).where(Visit.appointment_id == appointment_id).order_by(Visit.start)
+    found = session.scalars(asked.execution_options(populate_existing=True))
     return {visit.recurrence_id: visit for visit in found}
 
 
@@ -56,7 +58,7 @@ def follow(
     facts = appointment_text.read(recurrence.master(calendar) or calendar.components("VEVENT")[0], zone, calendar)
     if facts.patient_id is None:
         raise InvalidCalendarData("An appointment needs a patient.")
-    appointment = session.get(Appointment, id_of(facts.uid))
+    appointment = session.get(Appointment, id_of(facts.uid), populate_existing=True)
     if appointment is None:
         appointment = Appointment(
             id=id_of(facts.uid),
