@@ -405,7 +405,12 @@ def test_a_cancellation_goes_before_other_commands(stored):
 
 
 @pytest.mark.parametrize(
-    "lines", [{"STATUS": "CONFIRMED"}, {"SUMMARY": "Maria H. · Virtual"}, {"STATUS": "CONFIRMED", "SUMMARY": "Maria H. · Virtual"}]
+    "lines",
+    [
+        {"STATUS": "CONFIRMED"},
+        {"SUMMARY": "Maria H. · Virtual"},
+        {"STATUS": "CONFIRMED", "SUMMARY": "Maria H. · Virtual"},
+    ],
 )
 def test_a_pending_cancellation_is_taken_back(stored, lines):
     appt.set_pending_cancel(event(stored), DUE, NOW)
@@ -528,11 +533,7 @@ def test_a_completed_occurrence_stays_on_record(series):
     done = make_override(series, "20261111T130000Z", VIENNA)
     appt.set_status(done, "completed", NOW)
     mine = copy_of(series)
-    mine.children = [
-        c
-        for c in mine.children
-        if not (isinstance(c, Component) and c.plain("SUMMARY").startswith("✓"))
-    ]
+    mine.children = [c for c in mine.children if not (isinstance(c, Component) and c.plain("SUMMARY").startswith("✓"))]
     assert merge(series, mine, VIENNA, NOW).change == "none"
 
 

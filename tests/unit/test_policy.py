@@ -1,0 +1,64 @@
+"""The booking rules, one by one and in order."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ical.diary import Busy, Kind, Taken, Window
+from ical.errors import Refusal
+from ical.policy import Diary, Request, all_refusals, check
+
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
+START = datetime(2026, 11, 23, 10, tzinfo=UTC)
+END = START + timedelta(minutes=30)
+KIND = Kind("consultation", notice_minutes=60, window_days=30)
+REQUEST = Request(START, END, "consultation")
+DIARY = Diary((Window(START, END + timedelta(hours=1), 30),))
+
+
+def codes(request=REQUEST, kind=KIND, diary=DIARY, now=NOW) -> list[str]:
+    return [refusal.code for refusal in all_refusals(request, kind, diary, now)]
+
+
+def test_a_free_time_is_not_refused():
+    check(REQUEST, KIND, DIARY, NOW)
+    assert codes() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("outside_hours", {"diary": Diary()}),
+        ("outside_hours", {"request": replace(REQUEST, end=END + timedelta(hours=2))}),
+        ("on_leave", {"diary": replace(DIARY, busy=(Busy(START, END, "leave"),))}),
+        ("blocked", {"diary": replace(DIARY, busy=(Busy(START, END),))}),
+        ("too_late", {"now": START - timedelta(minutes=59)}),
+        ("too_late", {"now": END, "kind": replace(KIND, notice_minutes=0)}),
+        ("too_far_ahead", {"now": START - timedelta(days=31)}),
+        ("daily_maximum", {"diary": replace(DIARY, booked_that_day=8, daily_maximum=8)}),
+        ("type_not_offered", {"diary": Diary((replace(DIARY.windows[0], types=("virtual",)),))}),
+        ("staff_only", {"kind": replace(KIND, self_booking=False)}),
+        ("slot_taken", {"diary": replace(DIARY, taken=(Taken(START, END),))}),
+    ],
+)
+def test_each_rule_refuses_by_its_name(code, change):
+    assert codes(**change) == [code]
+    with pytest.raises(Refusal) as refusal:
+        check(**{"request": REQUEST, "kind": KIND, "diary": DIARY, "now": NOW, **change})
+    assert refusal.value.code == code
+
+
+def test_what_ends_when_the_visit_begins_is_in_nobodys_way():
+    before, behind = (START - timedelta(hours=1), START), (END, END + timedelta(hours=1))
+    diary = replace(DIARY, busy=(Busy(*before), Busy(*behind, "leave")), taken=(Taken(*before), Taken(*behind)))
+    assert codes(diary=diary) == []
+
+
+def test_a_time_that_is_taken_is_the_last_reason_given():
+    diary = replace(DIARY, taken=(Taken(START, END),), busy=(Busy(START, END, "leave"),))
+    assert codes(diary=diary, now=START - timedelta(minutes=5)) == ["too_late", "on_leave", "slot_taken"]
+
+
+def test_staff_may_book_what_patients_may_not():
+    assert codes(replace(REQUEST, by_staff=True), replace(KIND, self_booking=False)) == []
