@@ -6,7 +6,7 @@ cancelled. Rows hold ids and instants; names, addresses and links are put in at 
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
@@ -271,12 +271,12 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
     visits = [visit for visit in visits if visit.status in wanted]
     if not visits:
         return Stale("status")
-    if not row.payload.get("whole") and visits[0].start != _instant(row.payload["start"]):
+    first = next((visit for visit in visits if visit.start == _instant(row.payload["start"])), None)
+    if cancelled and first is not None:
+        # What was cancelled earlier was told then.
+        visits = [visit for visit in visits if visit.cancelled_at == first.cancelled_at]
+    elif first is None and not row.payload.get("whole"):
         return Stale("moved")
-    if cancelled and appointment.series:
-        visits = _cancelled_with(session, visits[0], now)
-        if visits[0].recurrence_id != row.recurrence_id:
-            return Stale("told_together")
     doctor = session.get_one(Account, appointment.doctor_id)
     if row.payload.get("doctor", doctor.id) != doctor.id:
         return Stale("moved")
@@ -309,17 +309,6 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         method=method if calendar else "",
         calendar=calendar,
     )
-
-
-def _cancelled_with(session: Session, visit: Visit, now: datetime) -> list[Visit]:
-    """What was cancelled in the same moment is told in one message: that of the first of them."""
-    together = select(Visit).where(
-        Visit.appointment_id == visit.appointment_id,
-        Visit.cancelled_at == visit.cancelled_at,
-        Visit.start > now,
-        Visit.status.like("cancelled_%"),
-    )
-    return list(session.scalars(together.order_by(Visit.start))) or [visit]
 
 
 def _of_entry(session: Session, row: OutboxMessage, now: datetime) -> Message | Stale | Later:
@@ -434,23 +423,22 @@ def _itip(
     """What the patient's calendar is told of these visits: the one event, the whole series, or some occurrences."""
     obj = session.get_one(CalendarObject, appointment.object_id)
     calendar = lines.parse(obj.stored_text)
-    known = session.scalar(
-        select(func.count()).select_from(Visit).where(Visit.appointment_id == appointment.id, Visit.start > now)
-    )
+    coming = session.scalars(select(Visit).where(Visit.appointment_id == appointment.id, Visit.start > now)).all()
+    off = {visit.recurrence_id for visit in coming if visit.status.startswith("cancelled_")}
     tell = partial(_event, session, appointment, calendar, method, zone, now)
-    if not appointment.series or known == len(visits):
-        said = lines.parse(tell(None))
-        events = [tell(visit) for visit in visits if method == "REQUEST" and _is_moved(visit)]
+    if not appointment.series:
+        said, events = lines.parse(tell(None)), []
+    elif method == "REQUEST" and len(visits) + len(off) == len(coming):
+        said = lines.parse(tell(None, off))
+        events = [tell(visit) for visit in visits if visit.recurrence_id != times.utc_text(visit.start)]
+    elif method == "CANCEL" and len(off) == len(coming):
+        said, events = lines.parse(tell(None)), []
     else:
         said = lines.parse(tell(visits[0]))
         events = [tell(visit) for visit in visits[1:]]
     for event in events:
         said.children += lines.parse(event).components("VEVENT")
     return said.text()
-
-
-def _is_moved(visit: Visit) -> bool:
-    return visit.recurrence_id not in ("", times.utc_text(visit.start))
 
 
 def _event(
@@ -461,7 +449,9 @@ def _event(
     zone: ZoneInfo,
     now: datetime,
     visit: Visit | None,
+    off: Collection[str] = (),
 ) -> str:
+    """One event of it; `visit` None: the only one or the whole series, but for the occurrences that are `off`."""
     settings = _settings(session)
     main = recurrence.master(calendar) or calendar.components("VEVENT")[0]
     component = main
@@ -491,7 +481,7 @@ def _event(
         times.instant(moment, zone)
         for line in main.lines("EXDATE")
         for moment in times.read_times(line, zone, calendar)
-    ]
+    ] + [times.parse_utc_text(recurrence_id) for recurrence_id in sorted(off)]
     return itip.request(
         facts,
         method,

@@ -44,17 +44,16 @@ def run(db: Database, settings: Settings, clock: Clock) -> int:
 
 def settle(db: Database, clock: Clock) -> int:
     """Carry out calendar edits whose quiet period is over, each in a transaction of its own."""
-    # One moment for all of them: what was cancelled together is told together.
     now = clock()
     with db.reading() as session:
         due = edits.due_to_settle(session, now)
-    for appointment_id, recurrence_id in due:
+    for appointment_id in due:
         try:
             with db.transaction() as session:
-                edits.settle(session, appointment_id, recurrence_id, now)
+                edits.settle(session, appointment_id, now)
         except Exception:
             # One that cannot be settled must not keep the others from it.
-            log.exception("settling failed", appointment=str(appointment_id), recurrence_id=recurrence_id)
+            log.exception("settling failed", appointment=str(appointment_id))
     return len(due)
 
 
