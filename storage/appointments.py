@@ -104,7 +104,7 @@ def find(
     session: Session,
     *,
     doctors: Collection[int] | None = None,
-    patient: UUID | None = None,
+    patients: Collection[UUID] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
     statuses: Collection[str] | None = None,
@@ -115,8 +115,8 @@ def find(
     asked = _rows()
     if doctors is not None:
         asked = asked.where(Appointment.doctor_id.in_(doctors))
-    if patient is not None:
-        asked = asked.where(Appointment.patient_id == patient)
+    if patients is not None:
+        asked = asked.where(Appointment.patient_id.in_(patients))
     if start is not None:
         asked = asked.where(Visit.end > start)
     if end is not None:

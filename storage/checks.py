@@ -79,9 +79,7 @@ def integrity(db: Database, session: Session, now: datetime) -> list[str]:
         select(Visit.appointment_id)
         .join(Appointment, Appointment.id == Visit.appointment_id)
         .join(CalendarObject, CalendarObject.id == Appointment.object_id)
-        .outerjoin(
-            Claim, (Claim.appointment_id == Visit.appointment_id) & (Claim.recurrence_id == Visit.recurrence_id)
-        )
+        .outerjoin(Claim, (Claim.appointment_id == Visit.appointment_id) & (Claim.recurrence_id == Visit.recurrence_id))
         .where(
             Visit.status.in_(status.ACTIVE),
             Visit.start > now,

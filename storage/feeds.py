@@ -32,19 +32,19 @@ _TENTATIVE = ("scheduled", "rescheduled")
 
 def add_feed(session: Session, owner: Account | Patient, level: str, label: str, now: datetime) -> str:
     """The token of a new feed, to be shown once. Raises InvalidInput. A patient's level is always `patient`."""
-    of_patient = isinstance(owner, Patient)
-    if not of_patient and level not in LEVELS:
-        raise InvalidInput("The level is busy or initials.", field="level")
-    if not of_patient and owner.role != "doctor":
-        raise InvalidInput("Feeds show the times of doctors.", field="username")
+    if isinstance(owner, Account):
+        if level not in LEVELS:
+            raise InvalidInput("The level is busy or initials.", field="level")
+        if owner.role != "doctor":
+            raise InvalidInput("Feeds show the times of doctors.", field="username")
     token = secrets.token_urlsafe(32)
     session.add(
         Feed(
             digest=_digest(session, token),
-            level="patient" if of_patient else level,
+            level=level if isinstance(owner, Account) else "patient",
             label=" ".join(re.sub(r"[\x00-\x1f\x7f]", " ", label).split())[:100],
-            account_id=None if of_patient else owner.id,
-            patient_id=owner.id if of_patient else None,
+            account_id=owner.id if isinstance(owner, Account) else None,
+            patient_id=owner.id if isinstance(owner, Patient) else None,
             created_at=now,
         )
     )
@@ -165,9 +165,7 @@ def _visits(
     return [(visit, obj, patient) for visit, obj, patient in found]
 
 
-def _event(
-    feed: Feed, settings: Settings, obj: CalendarObject, visit: Visit, title: str, link: str
-) -> feeds.FeedEvent:
+def _event(feed: Feed, settings: Settings, obj: CalendarObject, visit: Visit, title: str, link: str) -> feeds.FeedEvent:
     return feeds.FeedEvent(
         uid=_uid(feed, settings, f"{visit.appointment_id}/{visit.recurrence_id}"),
         start=visit.start,

@@ -46,9 +46,9 @@ def create_app(db: Database, settings: Settings, clock: Callable[[], datetime]) 
     security.install(app)
     for module in _PAGES:
         app.register_blueprint(module.bp)
-    for name in ("web.api", "web.feeds", "web.health"):
+    for name in ("web.api.routes", "web.feeds", "web.health"):
         module = importlib.import_module(name) if find_spec(name) else None
-        if hasattr(module, 'bp'):
+        if hasattr(module, "bp"):
             app.register_blueprint(module.bp)
     security.public(app.view_functions["static"])
     if missing := security.undeclared(app):

@@ -1,0 +1,403 @@
+"""What the API's answers look like, and how records become answers. Instants carry the doctor's offset."""
+
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from ical import status, timezones
+from storage import policy
+from storage.appointments import AppointmentView, Row
+from storage.leave import LeaveView
+from storage.models import Account, AppointmentType, Offer, Visit, WaitlistEntry
+from web.api.fields import Reply
+from web.api.operations import Call
+
+Status = Literal[
+    "scheduled",
+    "confirmed",
+    "in_progress",
+    "completed",
+    "cancelled_patient",
+    "cancelled_doctor",
+    "no_show",
+    "rescheduled",
+]
+STATUSES = tuple(status.STATUSES)
+
+
+class ProblemDocument(Reply):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stable: for programs.")
+    detail: str = Field(description="A sentence for people.")
+    field: str | None = Field(default=None, description="Which field of the request, where it is one.")
+    conflicts: "list[Conflict] | None" = Field(default=None, description="With code series_conflict.")
+
+
+class Conflict(Reply):
+    start: datetime
+    alternatives: list[datetime]
+
+
+class Doctor(Reply):
+    username: str
+    name: str
+    specialty: str
+    timezone: str
+
+
+class Doctors(Reply):
+    doctors: list[Doctor]
+
+
+class Type(Reply):
+    code: str
+    name: str
+    minutes: int | None = Field(description="null: as long as the slot of the working hours.")
+    buffer_before: int
+    buffer_after: int
+    colour: str
+    mode: Literal["in_person", "video"]
+    capacity: int | None = Field(description="How many may share one time; null: what the working hours say.")
+    notice_minutes: int
+    window_days: int
+    cutoff_minutes: int
+    self_booking: bool
+    active: bool
+    position: int
+
+
+class Types(Reply):
+    types: list[Type]
+
+
+class Slot(Reply):
+    doctor: str
+    start: datetime
+    end: datetime
+    spots: int
+
+
+class Slots(Reply):
+    slots: list[Slot]
+
+
+class Because(Reply):
+    code: str
+    text: str
+
+
+class Explanation(Reply):
+    free: bool
+    because: list[Because]
+
+
+class Hold(Reply):
+    id: UUID
+    expires_at: datetime
+    doctor: str
+    start: datetime
+    end: datetime
+
+
+class Person(Reply):
+    id: UUID
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+
+class BookedOccurrence(Reply):
+    recurrence_id: str
+    start: datetime
+    end: datetime
+    status: Literal["booked", "skipped", "moved"]
+
+
+class Booked(Reply):
+    id: UUID
+    status: Status
+    doctor: str
+    type: str
+    start: datetime
+    end: datetime
+    manage_url: str
+    occurrences: list[BookedOccurrence] | None = Field(default=None, description="Of a series.")
+
+
+class Occurrence(Reply):
+    recurrence_id: str
+    start: datetime
+    end: datetime
+    status: Status
+    overbooked: bool
+
+
+class Step(Reply):
+    at: datetime
+    action: str
+    actor: str | None = None
+    recurrence_id: str
+    from_status: str
+    to_status: str
+    from_start: datetime | None
+    to_start: datetime | None
+    reason: str
+
+
+class Appointment(Reply):
+    """Times and stamps are those of the next open visit, or of the last one."""
+
+    id: UUID
+    uid: str
+    status: Status
+    doctor: str
+    patient: Person
+    type: str
+    start: datetime
+    end: datetime
+    duration: int = Field(description="Minutes.")
+    reason: str | None = None
+    patient_notes: str | None = None
+    doctor_notes: str | None = None
+    is_virtual: bool
+    video_link: str
+    location: str
+    parent: UUID | None
+    rrule: str
+    overbooked: bool
+    booked_by: str
+    booked_at: datetime
+    confirmed_at: datetime | None
+    arrived_at: datetime | None
+    completed_at: datetime | None
+    cancelled_at: datetime | None
+    cancellation_reason: str
+    occurrences: list[Occurrence]
+    history: list[Step]
+
+
+class AppointmentInList(Reply):
+    id: UUID
+    recurrence_id: str
+    status: Status
+    doctor: str
+    patient: Person
+    type: str
+    start: datetime
+    end: datetime
+    overbooked: bool
+
+
+class Appointments(Reply):
+    appointments: list[AppointmentInList]
+    next: str | None
+
+
+class OfferMade(Reply):
+    token: str
+    doctor: str
+    start: datetime
+    expires_at: datetime
+
+
+class Entry(Reply):
+    id: UUID
+    status: Literal["waiting", "offered", "converted", "expired", "withdrawn"]
+    doctor: str
+    date_from: date
+    date_to: date
+    time_from: str
+    time_to: str
+    weekdays: list[str]
+    type: str
+    patient: Person
+    added_at: datetime
+    notified_at: datetime | None
+    appointment: UUID | None = Field(description="What it was converted to.")
+    offer: OfferMade | None = Field(default=None, description="While it is offered.")
+
+
+class Waitlist(Reply):
+    waitlist: list[Entry]
+
+
+class Leave(Reply):
+    id: str
+    status: Literal["pending", "approved", "rejected"]
+    doctor: str
+    start: datetime
+    end: datetime
+    all_day: bool
+    affected: list[UUID] = Field(description="Appointments that lie in it.")
+
+
+class Figures(Reply):
+    key: str
+    label: str
+    booked: int
+    completed: int
+    no_show: int
+    cancelled_patient: int
+    cancelled_doctor: int
+    minutes: int = Field(description="Booked and not cancelled.")
+    available_minutes: int | None = Field(description="Working hours; null where a type is asked for.")
+    utilisation: float | None
+    no_show_rate: float | None
+    lead_time_days: float | None = Field(description="From the booking to the visit, on average.")
+
+
+class Analytics(Reply):
+    by: Literal["doctor", "type", "weekday", "hour"]
+    start: date = Field(alias="from")
+    end: date = Field(alias="to")
+    rows: list[Figures]
+    total: Figures
+
+
+def local(moment: datetime, doctor: Account) -> datetime:
+    return moment.astimezone(timezones.zone(doctor.timezone))
+
+
+def local_or_none(moment: datetime | None, doctor: Account) -> datetime | None:
+    return None if moment is None else local(moment, doctor)
+
+
+def doctor(account: Account) -> Doctor:
+    return Doctor(username=account.username, name=account.name, specialty=account.specialty, timezone=account.timezone)
+
+
+def type_of(kind: AppointmentType) -> Type:
+    return Type(**{name: getattr(kind, name) for name in Type.model_fields})
+
+
+def person(call: Call, patient: Any, doctor_id: int | None) -> Person:
+    """Contact only for those who may see the patient's record."""
+    doctors = frozenset() if doctor_id is None else frozenset({doctor_id})
+    if not policy.can(call.actor, "patient.read", policy.PatientOf(patient.id, doctors)):
+        return Person(id=patient.id)
+    return Person(id=patient.id, name=patient.name, email=patient.email, phone=patient.phone)
+
+
+def appointment(call: Call, view: AppointmentView) -> Appointment:
+    of, visit, owner = view.appointment, view.visit, view.doctor
+    shown = person(call, view.patient, owner.id)
+    answer = Appointment(
+        id=of.id,
+        uid=view.uid,
+        status=visit.status,
+        doctor=owner.username,
+        patient=shown,
+        type=of.type_code,
+        start=local(visit.start, owner),
+        end=local(visit.end, owner),
+        duration=int((visit.end - visit.start).total_seconds() // 60),
+        is_virtual=view.kind.mode == "video",
+        video_link=of.video_link,
+        location=of.location,
+        parent=of.parent_id,
+        rrule=view.rrule,
+        overbooked=visit.overbooked,
+        booked_by=of.booked_by,
+        booked_at=local(of.booked_at, owner),
+        confirmed_at=local_or_none(visit.confirmed_at, owner),
+        arrived_at=local_or_none(visit.arrived_at, owner),
+        completed_at=local_or_none(visit.completed_at, owner),
+        cancelled_at=local_or_none(visit.cancelled_at, owner),
+        cancellation_reason=visit.cancellation_reason,
+        occurrences=[occurrence(each, owner) for each in view.visits] if of.series else [],
+        history=[step(call, each, owner) for each in view.history],
+    )
+    if shown.name is not None:
+        answer.reason, answer.patient_notes = view.reason, view.patient_notes
+    if policy.can(call.actor, "doctor_notes.read", of):
+        answer.doctor_notes = view.doctor_notes
+    return answer
+
+
+def occurrence(visit: Visit, owner: Account) -> Occurrence:
+    return Occurrence(
+        recurrence_id=visit.recurrence_id,
+        start=local(visit.start, owner),
+        end=local(visit.end, owner),
+        status=visit.status,
+        overbooked=visit.overbooked,
+    )
+
+
+def step(call: Call, entry: Any, owner: Account) -> Step:
+    made = Step(
+        at=local(entry.at, owner),
+        action=entry.action,
+        recurrence_id=entry.recurrence_id,
+        from_status=entry.from_status,
+        to_status=entry.to_status,
+        from_start=local_or_none(entry.from_start, owner),
+        to_start=local_or_none(entry.to_start, owner),
+        reason=entry.reason,
+    )
+    # Patients see what happened, not which member of staff did it.
+    if call.actor.is_staff:
+        made.actor = entry.actor
+    return made
+
+
+def row(call: Call, each: Row) -> AppointmentInList:
+    return AppointmentInList(
+        id=each.appointment.id,
+        recurrence_id=each.visit.recurrence_id,
+        status=each.visit.status,
+        doctor=each.doctor.username,
+        patient=person(call, each.patient, each.doctor.id),
+        type=each.appointment.type_code,
+        start=local(each.visit.start, each.doctor),
+        end=local(each.visit.end, each.doctor),
+        overbooked=each.visit.overbooked,
+    )
+
+
+def entry(call: Call, of: WaitlistEntry, patient: Any, chosen: Account | None, offer: OfferMade | None) -> Entry:
+    answer = Entry(
+        id=of.id,
+        status=of.status,
+        doctor="any" if chosen is None else chosen.username,
+        date_from=of.date_from,
+        date_to=of.date_to,
+        time_from=of.time_from.isoformat("minutes"),
+        time_to=of.time_to.isoformat("minutes"),
+        weekdays=of.weekdays.split(",") if of.weekdays else [],
+        type=of.type_code,
+        patient=person(call, patient, of.doctor_id),
+        added_at=of.added_at,
+        notified_at=of.notified_at,
+        appointment=of.converted_to,
+    )
+    if offer is not None:
+        answer.offer = offer
+    return answer
+
+
+def offer_made(offer: Offer, token: str, owner: Account) -> OfferMade:
+    return OfferMade(
+        token=token,
+        doctor=owner.username,
+        start=local(offer.start, owner),
+        expires_at=local(offer.expires_at, owner),
+    )
+
+
+def leave(view: LeaveView) -> Leave:
+    return Leave(
+        id=view.id,
+        status=view.status,
+        doctor=view.doctor.username,
+        start=local(view.start, view.doctor),
+        end=local(view.end, view.doctor),
+        all_day=view.all_day,
+        affected=view.affected,
+    )

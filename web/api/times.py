@@ -1,0 +1,164 @@
+"""Doctors, types of appointments, free slots, and why a time is not free."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from storage import accounts, appointment_types, booking, policy, slots
+from storage.models import AppointmentType
+from web.api import lookups, shapes
+from web.api.fields import DayOrMoment, Line, Moment, Name, Query, Request, in_zone
+from web.api.operations import Call, operation, reject
+
+_USUAL_DAYS = 14
+_LONGEST = timedelta(days=93)
+
+Minutes = Annotated[int, Field(ge=0, le=86_400)]
+
+
+class SlotsQuery(Query):
+    doctor: Name = Field(default="any", description="A username, or any.")
+    from_: DayOrMoment | None = Field(default=None, alias="from", description="A day, or an instant. Usually today.")
+    to: DayOrMoment | None = Field(default=None, description="A day (included), or an instant. Usually two weeks on.")
+    type: Name = "consultation"
+
+
+class ExplainQuery(Query):
+    doctor: Name
+    start: Moment
+    type: Name = "consultation"
+
+
+class HoldIn(Request):
+    doctor: Name = Field(description="A username, or any.")
+    start: Moment
+    type: Name = "consultation"
+
+
+class TypeFields(Request):
+    """What can be said of a type; what is left out stays as it is."""
+
+    name: Line | None = Field(default=None, min_length=1, max_length=100)
+    minutes: Annotated[int, Field(ge=5, le=720)] | None = None
+    buffer_before: Annotated[int, Field(ge=0, le=240)] | None = None
+    buffer_after: Annotated[int, Field(ge=0, le=240)] | None = None
+    colour: Line | None = Field(default=None, max_length=32)
+    mode: Literal["in_person", "video"] | None = None
+    capacity: Annotated[int, Field(ge=1, le=100)] | None = None
+    notice_minutes: Minutes | None = None
+    window_days: Annotated[int, Field(ge=1, le=730)] | None = None
+    cutoff_minutes: Minutes | None = None
+    self_booking: bool | None = None
+    active: bool | None = None
+    position: Annotated[int, Field(ge=0, le=10_000)] | None = None
+
+
+class NewType(TypeFields):
+    code: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    name: Line = Field(min_length=1, max_length=100)  # type: ignore[assignment]
+
+
+class NamedType(TypeFields):
+    code: Name
+
+
+@operation("GET", "/doctors", "Who can be booked", shapes.Doctors)
+def list_doctors(call: Call) -> shapes.Doctors:
+    policy.require(call.actor, "doctors.read")
+    return shapes.Doctors(doctors=[shapes.doctor(account) for account in accounts.doctors(call.session)])
+
+
+@operation("GET", "/types", "Types of appointments", shapes.Types)
+def list_types(call: Call) -> shapes.Types:
+    policy.require(call.actor, "types.read")
+    return shapes.Types(types=[shapes.type_of(kind) for kind in appointment_types.every(call.session)])
+
+
+@operation("POST", "/types", "Add a type (admins)", shapes.Type, status=201, body=NewType, refusals=(409,))
+def add_type(call: Call, body: NewType) -> shapes.Type:
+    policy.require(call.actor, "types.write")
+    return shapes.type_of(appointment_types.create(call.session, body.code, **_told(body)))
+
+
+@operation("PATCH", "/types", "Change the type that `code` names (admins)", shapes.Type, body=NamedType)
+def change_named_type(call: Call, body: NamedType) -> shapes.Type:
+    return change_type(call, body.code, body)
+
+
+@operation("PATCH", "/types/{code}", "Change a type (admins)", shapes.Type, body=TypeFields)
+def change_type(call: Call, code: str, body: TypeFields) -> shapes.Type:
+    policy.require(call.actor, "types.write")
+    return shapes.type_of(appointment_types.change(call.session, code, **_told(body)))
+
+
+def _told(body: TypeFields) -> dict[str, object]:
+    """What was said. null takes back minutes and capacity; elsewhere it says nothing."""
+    told = body.model_dump(exclude_unset=True, exclude={"code"})
+    return {name: value for name, value in told.items() if value is not None or name in ("minutes", "capacity")}
+
+
+@operation("GET", "/slots", "Free times, in order", shapes.Slots, query=SlotsQuery)
+def list_slots(call: Call, query: SlotsQuery) -> shapes.Slots:
+    policy.require(call.actor, "slots.read")
+    chosen, kind = lookups.doctors(call, query.doctor), lookups.kind(call, query.type)
+    found = []
+    # Days are those of the doctor; colleagues elsewhere have other ones.
+    for key in dict.fromkeys(doctor.timezone for doctor in chosen):
+        there = [doctor for doctor in chosen if doctor.timezone == key]
+        zone = lookups.zone(there[0])
+        first = call.now.astimezone(zone).date() if query.from_ is None else query.from_
+        start = lookups.begin_of(first, zone)
+        end = start + timedelta(days=_USUAL_DAYS) if query.to is None else lookups.end_of(query.to, zone)
+        if end - start > _LONGEST:
+            reject("to", f"Ask for {_LONGEST.days} days at most.")
+        if end <= start:
+            reject("to", "The end lies before the beginning.")
+        found += slots.free_slots(call.session, there, start, end, kind, call.now, by_staff=call.actor.is_staff)
+    found.sort(key=lambda slot: (slot.start, slot.doctor.id))
+    return shapes.Slots(
+        slots=[
+            shapes.Slot(
+                doctor=slot.doctor.username,
+                start=shapes.local(slot.start, slot.doctor),
+                end=shapes.local(slot.end, slot.doctor),
+                spots=slot.spots,
+            )
+            for slot in found
+        ]
+    )
+
+
+@operation("GET", "/slots/explain", "Why a time is not free", shapes.Explanation, query=ExplainQuery)
+def explain_slot(call: Call, query: ExplainQuery) -> shapes.Explanation:
+    policy.require(call.actor, "slots.read")
+    doctor, kind = lookups.doctor(call, query.doctor), lookups.kind(call, query.type)
+    start = in_zone(query.start, lookups.zone(doctor))
+    reasons = slots.explain(call.session, doctor, start, kind, call.now, by_staff=call.actor.is_staff)
+    because = [shapes.Because(code=reason.code, text=reason.text) for reason in reasons]
+    return shapes.Explanation(free=not because, because=because)
+
+
+@operation("POST", "/holds", "Keep a time while somebody types", shapes.Hold, status=201, body=HoldIn, refusals=(409,))
+def hold_slot(call: Call, body: HoldIn) -> shapes.Hold:
+    policy.require(call.actor, "hold.create")
+    kind = lookups.kind(call, body.type)
+    chosen = lookups.doctors(call, body.doctor)
+    doctor = _first_free(call, chosen, body, kind) if len(chosen) > 1 else chosen[0]
+    start = in_zone(body.start, lookups.zone(doctor))
+    kept = booking.hold(call.session, doctor, start, kind, actor=call.actor, now=call.now)
+    return shapes.Hold(
+        id=kept.id,
+        expires_at=shapes.local(kept.expires_at, doctor),
+        doctor=doctor.username,
+        start=shapes.local(kept.start, doctor),
+        end=shapes.local(kept.end, doctor),
+    )
+
+
+def _first_free(call: Call, chosen: list[lookups.Account], body: HoldIn, kind: AppointmentType) -> lookups.Account:
+    for doctor in chosen:
+        start = in_zone(body.start, lookups.zone(doctor))
+        if not slots.explain(call.session, doctor, start, kind, call.now, by_staff=call.actor.is_staff):
+            return doctor
+    return chosen[0]

@@ -1,0 +1,167 @@
+"""Who may come in: users, working hours, app passwords, API tokens, feeds."""
+
+import sys
+from datetime import datetime, time
+
+import click
+
+from storage import accounts, feeds, hours
+from web.commands.common import COMMAND_LINE, Context, Failure, Group, console, doctor, now, passed
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Days(click.ParamType):
+    name = "days"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        named = [part.strip().lower()[:3] for part in str(value).split(",") if part.strip()]
+        unknown = [part for part in named if part not in DAYS]
+        if unknown or not named:
+            self.fail(f"{value!r} is no list of days such as mon,tue", param, ctx)
+        return tuple(day for day in DAYS if day in named)
+
+
+class TimeOfDay(click.ParamType):
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> time:
+        try:
+            return datetime.strptime(str(value), "%H:%M").time()
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 09:00", param, ctx)
+
+
+@click.group(cls=Group)
+def user() -> None:
+    """Accounts of people."""
+
+
+@user.command("add")
+@click.argument("role", type=click.Choice(accounts.ROLES))
+@click.argument("username")
+@click.option("--name", required=True)
+@click.option("--email", required=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
+@click.option("--timezone", help="IANA name such as Europe/Vienna; the clinic's when left out.")
+@passed
+def user_add(
+    context: Context, role: str, username: str, name: str, email: str, password_stdin: bool, timezone: str | None
+) -> None:
+    """Add a doctor, receptionist, admin or patient. Prints a link to set a password, unless one was given."""
+    password = _first_line() if password_stdin else None
+    with context.db.transaction() as session:
+        account = accounts.create_account(
+            session,
+            role=role,
+            username=username,
+            name=name,
+            email=email,
+            password=password,
+            timezone=timezone,
+            now=now(),
+        )
+        token = None
+        if password is None:
+            token = accounts.create_login_link(session, account, now(), kind="password", minutes=24 * 60)
+    console.print(f"Added the {role} {username}.", markup=False)
+    if token is None:
+        click.echo(username)
+    else:
+        console.print("They choose a password here within a day:", markup=False)
+        click.echo(f"{context.settings.public_url}/first-login/{token}")
+
+
+def _first_line() -> str:
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise Failure("There was no password on standard input.")
+    return line
+
+
+@click.group("hours", cls=Group)
+def hours_group() -> None:
+    """Working hours of doctors."""
+
+
+@hours_group.command("add")
+@click.argument("username")
+@click.option("--days", required=True, type=Days(), help="mon,tue,…")
+@click.option("--from", "start", required=True, type=TimeOfDay(), help="09:00")
+@click.option("--to", "end", required=True, type=TimeOfDay(), help="12:00")
+@click.option("--slot", type=click.IntRange(5, 480), help="Minutes of a slot; the doctor's own when left out.")
+@click.option("--capacity", default=1, show_default=True, type=click.IntRange(1, 100), help="Patients a slot.")
+@passed
+def hours_add(
+    context: Context, username: str, days: tuple[str, ...], start: time, end: time, slot: int | None, capacity: int
+) -> None:
+    """Add weekly hours, from today on. Prints the event's UID."""
+    with context.account(username) as (session, account):
+        uid = hours.add_hours(
+            session,
+            doctor(account),
+            days=days,
+            start=start,
+            end=end,
+            slot=slot or account.slot_minutes,
+            capacity=capacity,
+            actor=COMMAND_LINE,
+            now=now(),
+        )
+    click.echo(uid)
+
+
+@click.group("app-password", cls=Group)
+def app_password() -> None:
+    """Passwords of calendar apps."""
+
+
+@app_password.command("add")
+@click.argument("username")
+@click.option("--label", required=True, help="Which device it is for.")
+@click.option(
+    "--profile",
+    type=click.Choice(accounts.PROFILES),
+    default="solo",
+    show_default=True,
+    help="full: appointments carry organizer and attendee.",
+)
+@passed
+def app_password_add(context: Context, username: str, label: str, profile: str) -> None:
+    """Add an app password and print it alone. It cannot be shown again."""
+    with context.account(username) as (session, account):
+        password = accounts.add_app_password(session, account, label, profile, now())
+    click.echo(password)
+
+
+@click.group(cls=Group)
+def token() -> None:
+    """Tokens of programs that use the API."""
+
+
+@token.command("add")
+@click.argument("username")
+@click.option("--label", required=True, help="Which program it is for.")
+@passed
+def token_add(context: Context, username: str, label: str) -> None:
+    """Add an API token and print it alone. It cannot be shown again."""
+    with context.account(username) as (session, account):
+        added = accounts.add_api_token(session, account, label, now())
+    click.echo(added)
+
+
+@click.group(cls=Group)
+def feed() -> None:
+    """Secret URLs for calendars that subscribe."""
+
+
+@feed.command("add")
+@click.argument("username")
+@click.option("--level", type=click.Choice(["busy", "initials"]), default="busy", show_default=True)
+@click.option("--label", default="", help="Who reads it.")
+@passed
+def feed_add(context: Context, username: str, level: str, label: str) -> None:
+    """Add a feed of a doctor's times and print its URL alone. It cannot be shown again."""
+    with context.account(username) as (session, account):
+        secret = feeds.add_feed(session, doctor(account), level, label, now())
+    click.echo(feeds.url(context.settings, secret))
