@@ -91,57 +91,72 @@ def _part(element: Element) -> Part:
 def apply(wanted: CalendarData, text: str, zone: tzinfo) -> tuple[str, int]:
     """The text to send, and how many instances it was expanded to. Raises TooManyInstances."""
     calendar = lines.parse(text)
-    count = 0
     if wanted.expand is not None:
-        calendar, count = expanded(calendar, wanted.expand, zone)
-    elif wanted.limit is not None:
+        text, count = expanded(calendar, wanted.expand, zone)
+        return (text, count) if wanted.part is None else (chosen(lines.parse(text), wanted.part).text(), count)
+    if wanted.limit is not None:
         calendar = limited(calendar, wanted.limit, zone)
     if wanted.part is not None:
         calendar = chosen(calendar, wanted.part)
-    return calendar.text(), count
+    return calendar.text(), 0
 
 
-def expanded(calendar: Component, span: TimeRange, zone: tzinfo) -> tuple[Component, int]:
+def expanded(calendar: Component, span: TimeRange, zone: tzinfo) -> tuple[str, int]:
     """Each occurrence in the range as a component of its own, in UTC, without rules and zones (§9.6.5)."""
     found = recurrence.occurrences(calendar, zone, span.first, span.last)
-    result = Component(calendar.name, list(calendar.lines()), calendar.begin, calendar.end)
-    for occurrence in found:
-        single = occurrence.component.copy()
-        single.remove(*_REPEATING)
-        if occurrence.component.first("DTSTART") is not None:
-            _write_span(single, occurrence, zone)
-        if occurrence.recurrence_id:
-            _write_recurrence_id(single, occurrence, calendar, zone)
-        result.children.append(single)
-    return result, len(found)
-
-
-def _write_span(single: Component, occurrence: recurrence.Occurrence, zone: tzinfo) -> None:
-    if occurrence.all_day:
-        _set_date(single, "DTSTART", occurrence.start, zone)
-        if single.first("DTEND") is not None:
-            _set_date(single, "DTEND", occurrence.end, zone)
-        return
-    single.set("DTSTART", times.utc_text(occurrence.start))
-    end = "DUE" if single.name == "VTODO" else "DTEND"
-    if single.first(end) is not None:
-        single.set(end, times.utc_text(occurrence.end))
-
-
-def _write_recurrence_id(
-    single: Component, occurrence: recurrence.Occurrence, calendar: Component, zone: tzinfo
-) -> None:
     head = recurrence.master(calendar)
     start = None if head is None else head.first("DTSTART")
-    moment = times.parse_utc_text(occurrence.recurrence_id)
-    if start is not None and len(start.value) == 8:
-        _set_date(single, "RECURRENCE-ID", moment, zone)
-    else:
-        single.set("RECURRENCE-ID", occurrence.recurrence_id)
+    whole_days = start is not None and len(start.value) == 8
+    models: dict[int, _Model] = {}
+    parts = [calendar.begin or "BEGIN:VCALENDAR\r\n", *(line.text() for line in calendar.lines())]
+    for occurrence in found:
+        key = id(occurrence.component)
+        if key not in models:
+            models[key] = _Model.of(occurrence.component)
+        parts.append(models[key].at(occurrence, zone, whole_days))
+    parts.append(calendar.end or "END:VCALENDAR\r\n")
+    return "".join(parts), len(found)
 
 
-def _set_date(component: Component, name: str, moment: datetime, zone: tzinfo) -> None:
-    component.set(name, f"{moment.astimezone(zone):%Y%m%d}", (("VALUE", ("DATE",)),))
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """A component's text around the lines that differ between its occurrences."""
+
+    before: str
+    after: str
+    start: bool
+    end: str
+
+    @classmethod
+    def of(cls, component: Component) -> "_Model":
+        end = "DUE" if component.name == "VTODO" else "DTEND"
+        dropped = {*_REPEATING, "DTSTART", end}
+        kept = [c.text() for c in component.children if isinstance(c, Component) or c.name not in dropped]
+        return cls(
+            component.begin or f"BEGIN:{component.name}\r\n",
+            "".join(kept) + (component.end or f"END:{component.name}\r\n"),
+            component.first("DTSTART") is not None,
+            end if component.first(end) is not None else "",
+        )
+
+    def at(self, occurrence: recurrence.Occurrence, zone: tzinfo, whole_days: bool) -> str:
+        own = ""
+        if self.start:
+            own += _line("DTSTART", occurrence.start, zone, occurrence.all_day)
+        if self.end:
+            own += _line(self.end, occurrence.end, zone, occurrence.all_day)
+        if occurrence.recurrence_id:
+            if whole_days:
+                own += _line("RECURRENCE-ID", times.parse_utc_text(occurrence.recurrence_id), zone, True)
+            else:
+                own += f"RECURRENCE-ID:{occurrence.recurrence_id}\r\n"
+        return f"{self.before}{own}{self.after}"
+
+
+def _line(name: str, moment: datetime, zone: tzinfo, whole_day: bool) -> str:
+    if whole_day:
+        return f"{name};VALUE=DATE:{moment.astimezone(zone):%Y%m%d}\r\n"
+    return f"{name}:{times.utc_text(moment)}\r\n"
 
 
 def limited(calendar: Component, span: TimeRange, zone: tzinfo) -> Component:

@@ -274,18 +274,17 @@ def _events_in(calendar: Component, zone: tzinfo, span: TimeRange) -> list[Compo
 
 def _nearby(component: Component, calendar: Component, zone: tzinfo, span: TimeRange) -> list[recurrence.Occurrence]:
     """Occurrences of one component in the range, as far as it takes to find some: not a daily series to its end."""
-    for years in (1, 10, 700):
-        reach = timedelta(days=366 * years)
-        if span.start is None:
-            first, last = max(_BEGINNING, span.last - min(reach, span.last - _BEGINNING)), span.last
-        else:
-            first, last = span.start, min(span.last, span.start + min(reach, _END - span.start))
+    first = max(span.first, times.span(component, zone, calendar)[0] - 2 * _DAY)
+    for years in (1, 10, 1000):
+        last = min(span.last, first + min(timedelta(days=366 * years), _END - first))
+        if first >= last:
+            return []
         try:
             found = recurrence.occurrences(calendar, zone, first, last)
         except TooManyInstances:
             found = recurrence.occurrences(calendar, zone, first, first + _DAY * 366)
         own = [occurrence for occurrence in found if occurrence.component is component]
-        if own or (first, last) == (span.first, span.last):
+        if own or last == span.last:
             return own
     return []
 

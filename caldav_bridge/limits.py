@@ -9,6 +9,7 @@ MAX_ATTENDEES = 200
 MAX_HREFS = 500
 MAX_EXPANSION = timedelta(days=366)
 MAX_EXPANDED = 10_000
+MAX_FREE_BUSY = timedelta(days=1100)
 MAX_CALENDARS = 100
 MAX_PROPERTIES = 200
 # Names of unknown properties come back once for every member

@@ -12,7 +12,7 @@ from caldav_bridge.calendar_data import TooWide, UnsupportedData
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Place, Request
 from caldav_bridge.filters import BadFilter, CompFilter
-from caldav_bridge.limits import MAX_EXPANDED, MAX_HREFS
+from caldav_bridge.limits import MAX_EXPANDED, MAX_FREE_BUSY, MAX_HREFS
 from caldav_bridge.properties import Resource
 from caldav_bridge.propfind import DAV_HEADER, prefers_minimal, wanted_names
 from caldav_bridge.refusals import Answer, Denied
@@ -238,6 +238,8 @@ def free_busy_query(request: Request, place: Place, body: Element) -> Answer:
     span = filters.time_range(given)
     if span.start is None or span.end is None:
         raise Denied(refusals.text(400, "The time-range needs a start and an end."))
+    if span.end - span.start > MAX_FREE_BUSY:
+        raise TooWide()
     collection = Collection(request, place)
     found = occurrences.in_range(request.session, span.start, span.end, collection_ids=[collection.row.id])
     periods = freebusy.merge(freebusy.Period(busy.start, busy.end, busy.busy) for busy in found if busy.busy != "free")

@@ -9,6 +9,7 @@ from caldav_bridge.collection import Collection
 from caldav_bridge.context import Place, Request
 from caldav_bridge.refusals import Answer, Denied, need_privileges, not_found
 from caldav_bridge.rights import letters
+from caldav_bridge.shim import CHARSET
 from storage import edits, served
 from storage.served import Row
 
@@ -38,8 +39,7 @@ def put(request: Request, path: str) -> Answer:
     if place.kind != "member":
         raise _no_put()
     _check_writable(request, place)
-    charset = _charset(request)
-    if charset not in ("", "utf-8", "utf8", "us-ascii"):
+    if request.environ.get(CHARSET, "") not in ("", "utf-8", "utf8", "us-ascii"):
         raise refusals.denied(403, "{urn:ietf:params:xml:ns:caldav}supported-calendar-data")
     collection = Collection(request, place)
     _lock(request, place)
@@ -187,14 +187,6 @@ def _whole_calendar(request: Request, place: Place) -> Answer:
         return Answer(304, headers=headers)
     text = calendar_data.joined([row.text for row in collection.get_all(text=True)])
     return Answer(200, text.encode(), "text/calendar; charset=utf-8", headers)
-
-
-def _charset(request: Request) -> str:
-    for part in str(request.environ.get("CONTENT_TYPE", "")).lower().split(";")[1:]:
-        name, _, value = part.partition("=")
-        if name.strip() == "charset":
-            return value.strip().strip('"')
-    return ""
 
 
 def _depth(path: str) -> int:

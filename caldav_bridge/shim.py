@@ -18,6 +18,9 @@ App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 _NOT_BELIEVED = ("HTTP_X_SCRIPT_NAME", "HTTP_X_FORWARDED_", "HTTP_X_REMOTE_", "HTTP_FORWARDED")
 _CHUNK = 65_536
 
+# Where the charset that a body claims is found behind the shim.
+CHARSET = "clinicdav.charset"
+
 
 class _Refused(Exception):
     def __init__(self, status: HTTPStatus, sentence: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
@@ -49,9 +52,20 @@ def _checked(environ: dict[str, Any], max_body: int, realm: str) -> dict[str, An
         checked["PATH_INFO"] = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8")
     except UnicodeError:
         raise _Refused(HTTPStatus.BAD_REQUEST, "The path is not UTF-8.") from None
+    _hide_charset(checked)
     _check_login(environ.get("HTTP_AUTHORIZATION", ""), realm)
     _bound_body(checked, max_body)
     return checked
+
+
+def _hide_charset(environ: dict[str, Any]) -> None:
+    """Radicale would read the login, too, in the charset of the body."""
+    kind, *parameters = str(environ.get("CONTENT_TYPE", "")).split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            environ[CHARSET] = value.strip().strip('"').lower()
+    environ["CONTENT_TYPE"] = kind.strip()
 
 
 def _check_login(header: str, realm: str) -> None:
