@@ -30,6 +30,7 @@ from ical.timezones import ensure_vtimezones, rename_tzid, resolve
 MAX_OBJECT = 256 * 1024
 MAX_FILE = 8 * 1024 * 1024
 MAX_LINE = 128 * 1024
+MAX_LINES = 20_000
 MAX_UID = 255
 MAX_RULES = 4
 MAX_EXDATES = 1000
@@ -107,6 +108,8 @@ def _decoded(data: bytes) -> str:
     data = data.removeprefix(_BOM)
     if _FORBIDDEN.search(data):
         raise InvalidCalendarData("The calendar data holds characters that cannot be in a calendar.")
+    if data.count(b"\n") > MAX_LINES:
+        raise InvalidCalendarData("There are too many lines.")
     if max(map(len, _FOLD.sub(b"", data).split(b"\n"))) > MAX_LINE:
         raise InvalidCalendarData("A line is too long.")
     try:

@@ -18,8 +18,11 @@ MAX_DEPTH = 4
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _ESCAPES = {"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-# Not str.splitlines: it would also cut at U+2028, U+0085 and their kin, which are text here.
-_PHYSICAL = re.compile(r"[^\n]*\n|[^\n]+")
+# A line and what is folded to it. Not str.splitlines: it would also cut at U+2028 and U+0085, which are text here.
+_LOGICAL = re.compile(r"[^\n]*\n(?:[ \t][^\n]*(?:\n|\Z))*|[^\n]+")
+_FOLD = re.compile(r"\r?\n[ \t]")
+_CARETS = {"n": "\n", "'": '"', "^": "^"}
+_CARETED = re.compile(r"\^([n'^])")
 _SPLIT_COMMA = re.compile(r"(?<!\\)((?:\\\\)*),")
 
 
@@ -33,10 +36,11 @@ class Line:
     raw: str = ""
 
     def param(self, name: str) -> str | None:
-        """The first value of parameter `name` (any case), unquoted; None when absent."""
+        """The first value of parameter `name` (any case), unquoted and decoded (RFC 6868); None when absent."""
         for key, values in self.params:
             if key == name.upper():
-                return values[0] if values else ""
+                value = values[0] if values else ""
+                return _CARETED.sub(lambda m: _CARETS[m[1]], value) if "^" in value else value
         return None
 
     def text(self) -> str:
@@ -46,7 +50,8 @@ class Line:
         parts = [self.name]
         for key, values in self.params:
             parts.append(f";{key}=" + ",".join(_quoted(v) for v in values))
-        return "".join(parts) + ":" + self.value
+        # A bare line end in a value would begin a property of somebody else's choice.
+        return "".join(parts) + ":" + re.sub(r"\r?\n|\r", r"\\n", self.value)
 
 
 @dataclass(slots=True)
@@ -200,20 +205,10 @@ def split_list(value: str) -> list[str]:
 
 def _logical_lines(text: str) -> Iterator[tuple[str, str]]:
     """(raw, unfolded) for each content line."""
-    raw: list[str] = []
-    for physical in _PHYSICAL.findall(text):
-        if raw and physical[:1] in (" ", "\t"):
-            raw.append(physical)
-            continue
-        if raw:
-            yield _joined(raw)
-        raw = [physical]
-    if raw:
-        yield _joined(raw)
-
-
-def _joined(raw: list[str]) -> tuple[str, str]:
-    return "".join(raw), raw[0].rstrip("\r\n") + "".join(part[1:].rstrip("\r\n") for part in raw[1:])
+    for match in _LOGICAL.finditer(text):
+        raw = match[0]
+        line = raw.rstrip("\r\n")
+        yield raw, _FOLD.sub("", line) if "\n" in line else line
 
 
 def _split(line: str) -> tuple[str, Params, str]:
@@ -258,4 +253,6 @@ def _split(line: str) -> tuple[str, Params, str]:
 
 
 def _quoted(value: str) -> str:
+    """The value as it may stand in a line. A caret is left alone: what was parsed holds its RFC 6868 form already."""
+    value = re.sub(r"\r?\n|\r", "^n", value).replace('"', "^'")
     return f'"{value}"' if any(c in value for c in ",;:") else value

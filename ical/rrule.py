@@ -9,12 +9,14 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 
 from ical.errors import UnsupportedRecurrence
 
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 MAX_COUNT = 3500
 MAX_INTERVAL = 999
+MAX_LENGTH = 1000
 
 _WEEKDAYS = {"MO": 0, "TU": 1, "WE": 2, "TH": 3, "FR": 4, "SA": 5, "SU": 6}
 _BYDAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
@@ -48,8 +50,15 @@ def until_text(moment: datetime) -> str:
 
 def read_rule(value: str) -> Rule:
     """`value` as a Rule. Raises UnsupportedRecurrence for a rule outside the shapes we take."""
+    if len(value) > MAX_LENGTH:
+        raise UnsupportedRecurrence("The rule of the repetition is too long.")
+    return _read_rule(normalise(value).upper())
+
+
+@lru_cache(maxsize=1024)
+def _read_rule(value: str) -> Rule:
     parts: dict[str, str] = {}
-    for part in normalise(value).upper().split(";"):
+    for part in value.split(";"):
         name, equals, text = part.partition("=")
         if not equals or not text or name in parts:
             raise UnsupportedRecurrence("The rule of the repetition cannot be read.")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
+from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
@@ -23,7 +24,7 @@ _TZID = "TZID"
 _HISTORY_FROM = 2010
 _FIRST_YEAR, _LAST_YEAR = 1970, 2100
 # More than any zone of the world has had: a VTIMEZONE with more is not read.
-_MOST_ONSETS = 2000
+_MOST_ONSETS = 1000
 # The fewest transitions after which a pattern is called a rule.
 _RULE_RUN = 4
 
@@ -267,7 +268,7 @@ def _onsets(observance: Component, before: timedelta) -> set[datetime]:
     onsets = {first}
     for line in observance.lines("RDATE"):
         onsets |= {_naive(part.split("/")[0]) for part in line.value.split(",")[:500]}
-    for line in observance.lines("RRULE"):
+    for line in observance.lines("RRULE")[:4]:
         # Lotus repeats the hour and minute of DTSTART in the rule.
         rule = read_rule(re.sub(r"BY(HOUR|MINUTE|SECOND)=\d{1,2}(;|$)", "", line.value))
         until = datetime.max
@@ -276,7 +277,7 @@ def _onsets(observance: Component, before: timedelta) -> set[datetime]:
         # Outlook's rules begin in 1601; nobody asks for the centuries between.
         begin, last = max(first.date(), date(_FIRST_YEAR, 1, 1)), date(_LAST_YEAR, 12, 31)
         found = (datetime.combine(day, first.time()) for day in dates(rule, first.date(), begin, last))
-        onsets |= {onset for onset in found if onset <= until}
+        onsets |= {onset for onset in islice(found, _MOST_ONSETS) if onset <= until}
     return onsets
 
 
