@@ -94,19 +94,27 @@ def free_slots(
     found: dict[float, tuple[int, int]] = {}
     for group in by_location(offered).values():
         profile = _profile(group)
+        closed, counted = blocked, held
+        if held and (kind.capacity or max((capacity for _, _, capacity in profile), default=0)) == 1:
+            # With one seat, what holds it closes the time: the common case, without counting.
+            closed, counted = _merged([*blocked, *held[0]]), []
         for begin, end, step in grids:
             length = step if kind.minutes is None else kind.minutes * 60
             begin += max(0, ceil((earliest - begin) / step)) * step
-            starts = _starts(begin, min(end, latest), step, length, blocked)
-            for start, free in _with_spots(starts, begin, length, profile, held, kind.capacity):
+            starts = _starts(begin, min(end, latest), step, length, closed)
+            for start, free in _with_spots(starts, begin, length, profile, counted, kind.capacity):
                 best = found.get(start)
                 if best is None or (length, -free) < (best[0], -best[1]):
                     found[start] = (length, free)
-    moment = datetime.fromtimestamp
-    slots = [Slot(moment(s, UTC), moment(s + found[s][0], UTC), found[s][1]) for s in sorted(found)]
-    if not full:
-        return slots
-    return [slot for slot in slots if not _inside(slot.start.timestamp(), full)]
+    lengths = {length: timedelta(seconds=length) for length, _ in found.values()}
+    slots = []
+    for start in sorted(found):
+        if full and _inside(start, full):
+            continue
+        length, free = found[start]
+        moment = datetime.fromtimestamp(start, UTC)
+        slots.append(Slot(moment, moment + lengths[length], free))
+    return slots
 
 
 def why_not(
@@ -166,7 +174,10 @@ def _with_spots(
         end = start + length
         while segment < len(profile) and profile[segment][1] <= start:
             segment += 1
-        capacity = _lowest(profile, segment, start, end)
+        if segment < len(profile) and profile[segment][0] <= start and end <= profile[segment][1]:
+            capacity = profile[segment][2]
+        else:
+            capacity = _lowest(profile, segment, start, end)
         if capacity and fixed_capacity is not None:
             capacity = fixed_capacity
         free = capacity
