@@ -15,6 +15,17 @@ _MONTHS = (
 )  # fmt: skip
 
 
+_DONE = {
+    "confirm": "Confirmed",
+    "arrive": "Arrived",
+    "start": "Started",
+    "complete": "Completed",
+    "no-show": "Did not come",
+    "cancel": "Cancelled",
+    "rebook": "Booked again",
+}
+
+
 @dataclass(frozen=True)
 class StatusWord:
     label: str
@@ -121,6 +132,11 @@ def status_word(status: str) -> StatusWord:
     return STATUS_WORDS.get(status, StatusWord(status.replace("_", " ").capitalize(), "circle", "calm"))
 
 
+def done(action: str) -> str:
+    """A step of the history: "confirm" → "Confirmed"."""
+    return _DONE.get(action, action.replace("_", " ").replace("-", " ").capitalize())
+
+
 def install(app: Flask) -> None:
     filters: dict[str, Any] = {
         "weekday": weekday,
@@ -135,6 +151,7 @@ def install(app: Flask) -> None:
         "place_of": place_of,
         "initials": initials,
         "weekdays_of": weekdays_of,
+        "done": done,
         "status_word": status_word,
     }
     app.jinja_env.filters.update(filters)
