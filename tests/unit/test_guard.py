@@ -1,7 +1,10 @@
 """What is refused before anything reads it, how long that takes, and what an import repairs."""
 
+import random
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,7 +20,9 @@ from ical.errors import (
 )
 from ical.guard import MAX_FILE, check, check_calendar_file
 from ical.lines import Component
+from ical.recurrence import last_end, occurrences
 
+CALENDARS = Path(__file__).parent.parent / "calendars"
 VIENNA = ZoneInfo("Europe/Vienna")
 START = "DTSTART:20261125T090000Z"
 
@@ -305,3 +310,35 @@ def test_text_without_an_end_is_refused_and_the_next_event_survives() -> None:
     body = b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:cut\r\nDTSTART:20261125T090000Z\r\n" + many(("UID:a", START))
     result = check_calendar_file(body, VIENNA)
     assert [uid for uid, _ in result.refused] == ["cut"] and len(result.objects) == 1
+
+
+def test_mutated_objects_are_refused_or_can_be_expanded() -> None:
+    chance = random.Random(5545)
+    seeds = [path.read_bytes() for path in sorted(CALENDARS.glob("*.ics"))]
+    pieces = [
+        b"\0",
+        b"\r",
+        b"\xff",
+        b"\r\n ",
+        b'"',
+        b"99991231T000000Z",
+        b"-P1D",
+        b"RRULE:FREQ=DAILY\r\n",
+        b"END:VEVENT\r\n",
+    ]
+    window = datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
+    for _ in range(500):
+        body = bytearray(chance.choice(seeds))
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(body))
+            if chance.random() < 0.5:
+                body[at:at] = chance.choice(pieces)
+            else:
+                body[at : at + chance.randint(0, 30)] = b""
+        objects = check_calendar_file(bytes(body), VIENNA).objects if b"BEGIN:VCALENDAR" in body else []
+        with suppress(Refusal):
+            objects.append(check(bytes(body), component=None))
+        for calendar in objects:
+            last_end(calendar, VIENNA)
+            with suppress(TooManyInstances):
+                occurrences(calendar, VIENNA, *window)
