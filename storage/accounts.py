@@ -62,7 +62,7 @@ _COMMON = re.findall(
     qwerty qwertz asdfghjkl yxcvbnm zxcvbnm abcdefghijklmnopqrstuvwxyz abcdefgh abcdef abc changeme changeit default
     secret geheim dragon monkey football baseball sunshine princess superman batman master login guest user test
     clinic clinicdav practice praxis ordination doctor doktor patient hospital appointment calendar
-    correcthorsebatterystaple trustno thequickbrownfox
+    trustno thequickbrownfox
     """,
 )
 
