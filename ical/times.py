@@ -79,7 +79,8 @@ def parse_utc_text(text: str) -> datetime:
     """The instant of a `utc_text`. Raises InvalidCalendarData."""
     if len(text) != 16 or text[15] != "Z":
         raise InvalidCalendarData("A time in UTC cannot be read.")
-    return _read_naive(text[:15]).replace(tzinfo=UTC)
+    # In UTC the first and the last local day reach into the years beside them.
+    return _read_naive(text[:15], beyond=1).replace(tzinfo=UTC)
 
 
 def set_time(component: Component, name: str, moment: datetime, zone: ZoneInfo) -> None:
@@ -143,7 +144,7 @@ def _read_value(text: str, zone: tzinfo) -> datetime | date:
     return _read_naive(text).replace(tzinfo=zone)
 
 
-def _read_naive(text: str) -> datetime:
+def _read_naive(text: str, beyond: int = 0) -> datetime:
     # Old versions of iCal wrote 20031114T18300.
     clock = text[9:].ljust(6, "0") if len(text) in (14, 15) and text[8] in "Tt" else text[8:]
     digits = text[:8] + clock
@@ -151,7 +152,7 @@ def _read_naive(text: str) -> datetime:
     if not (whole and digits.isascii() and digits.isdigit()):
         raise InvalidCalendarData("A date or time cannot be read.")
     numbers = [int(digits[0:4])] + [int(digits[at : at + 2]) for at in range(4, len(digits), 2)]
-    if not FIRST_YEAR <= numbers[0] <= LAST_YEAR:
+    if not FIRST_YEAR - beyond <= numbers[0] <= LAST_YEAR + beyond:
         raise InvalidCalendarData(f"A year is not between {FIRST_YEAR} and {LAST_YEAR}.")
     if len(numbers) == 6 and numbers[5] == 60:
         numbers[5] = 59

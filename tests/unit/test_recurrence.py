@@ -320,3 +320,9 @@ def test_recurring_ical_events_finds_the_same(path: Path) -> None:
         end = event["DTEND"].dt if "DTEND" in event else event["DTSTART"].dt
         expected.add((instant(event["DTSTART"].dt, VIENNA), instant(end, VIENNA)))
     assert {(o.start, o.end) for o in occurrences(tree, VIENNA, *window)} == expected
+
+
+def test_the_first_day_that_can_be_has_a_key_that_can_be_read() -> None:
+    tree = calendar("DTSTART;VALUE=DATE:16000101 RRULE:FREQ=YEARLY")
+    (first, *_) = occurrences(tree, VIENNA, utc(1599, 1, 1), utc(1601, 1, 1))
+    assert make_override(tree, first.recurrence_id, VIENNA).value("RECURRENCE-ID") == "16000101"
