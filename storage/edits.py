@@ -63,11 +63,11 @@ def client_put(
 
 def client_delete(session: Session, obj: CalendarObject, *, actor: Actor, now: datetime) -> None:
     """A calendar app deleted an object: an appointment is cancelled after the quiet period, unless put back."""
+    if obj.kind == "waitlist":
+        waitlist.withdraw_object(session, obj, actor=actor, now=now, gone=True)
+        return
     objects.lock_owner(session, session.get_one(Collection, obj.collection_id).owner_id)
     session.refresh(obj)
-    if obj.kind == "waitlist":
-        waitlist.withdraw_object(session, obj, actor=actor, now=now)
-        return
     settle_at = _settle_at(session, now) if obj.kind == "appointment" else None
     objects.delete_object(session, obj, Write(actor, now, "calendar app", settle_at=settle_at))
 

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -232,12 +232,6 @@ def mark_later(session: Session, lease: Lease, at: datetime) -> None:
         row.due_at, row.attempts = at, row.attempts - 1
         row.lease_token = row.lease_until = None
         session.flush()
-
-
-def counts(session: Session) -> dict[str, int]:
-    """How many messages are in which state."""
-    found = session.execute(select(OutboxMessage.state, func.count()).group_by(OutboxMessage.state))
-    return dict(found.tuples())
 
 
 def message(session: Session, lease: Lease, now: datetime) -> Message | Stale | Later | None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from ical import lines, timezones
 from ical import waitlist as wishes
-from ical.errors import IllegalTransition, InvalidInput, NotFound, NotSelfBookable, OfferExpired, Refusal
+from ical.errors import HoldExpired, IllegalTransition, InvalidInput, NotFound, NotSelfBookable, OfferExpired, Refusal
 from ical.lines import Component
 from storage import booking, claims, collections, links, objects, outbox, slots
 from storage.accounts import doctors as all_doctors
@@ -198,7 +198,7 @@ def matches(session: Session, now: datetime) -> list[Match]:
             select(Offer.entry_id, Offer.doctor_id, Offer.start).where(
                 Offer.entry_id.in_([entry.id for entry in waiting])
             )
-        ).tuples()
+        )
     )
     free = {code: _free(session, code, waiting, doctors, now) for code in {entry.type_code for entry in waiting}}
     left = {(slot.doctor.id, slot.start): slot.spots for found in free.values() for slot in found}
@@ -273,7 +273,11 @@ def accept(session: Session, offer: Offer, *, actor: Actor, now: datetime) -> Ap
     # The practice put the patient on the list for a kind that patients do not book themselves.
     by = actor if kind.self_booking or actor.is_staff else Actor("system", via=actor.via, label=actor.label)
     doctor = session.get_one(Account, offer.doctor_id)
-    booked = booking.book(session, [doctor], new, actor=by, now=now, ticket=offer.id)
+    try:
+        booked = booking.book(session, [doctor], new, actor=by, now=now, ticket=offer.id)
+    except HoldExpired as error:
+        # Somebody whose clock is a little ahead has swept the claim away.
+        raise OfferExpired() from error
     offer.state = "accepted"
     entry.status, entry.converted_to = "converted", booked.appointment.id
     session.flush()
