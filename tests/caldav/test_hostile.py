@@ -84,9 +84,7 @@ def test_hostile_events(lee: Dav, name: str) -> None:
 
 
 def test_dangerous_text_is_stored_and_inert(lee: Dav) -> None:
-    text = event(
-        "x@test", "20261124T090000", "20261124T093000", "SUMMARY:<script>alert(1)</script>]]>&amp;\u202e=1+1"
-    )
+    text = event("x@test", "20261124T090000", "20261124T093000", "SUMMARY:<script>alert(1)</script>]]>&amp;\u202e=1+1")
     assert lee.put("/lee/personal/a.ics", text).status == 201
     assert lee.get("/lee/personal/a.ics").text == text
     answer = lee.query("/lee/personal/", '<C:comp-filter name="VEVENT"/>')

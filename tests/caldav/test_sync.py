@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.caldav.helpers import D, Answer, Clinic, Dav, event
+from tests.caldav.helpers import Answer, Clinic, D, Dav, event
 
 
 def token(answer: Answer) -> str:
