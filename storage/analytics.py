@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from ical import status, times, timezones
@@ -95,7 +95,7 @@ def figures(session: Session, doctors: Sequence[Account], first: date, last: dat
 
 def _visits(
     session: Session, owners: Iterable[int], first: date, last: date
-) -> Iterable[tuple[int, str, datetime, datetime, str, datetime]]:
+) -> Iterable[Row[int, str, datetime, datetime, str, datetime]]:
     day = timedelta(days=1)
     return session.execute(
         select(
@@ -113,7 +113,7 @@ def _visits(
             Visit.start < _midnight(last) + 2 * day,
         )
         .execution_options(yield_per=5000)
-    ).tuples()
+    )
 
 
 def _add_hours(

@@ -121,7 +121,7 @@ def _doctors_events(
     others = [busy for busy in found if busy.busy != "free"][:_MOST_EVENTS]
     ids = {busy.object_id for busy in others}
     written = select(CalendarObject.id, CalendarObject.changed_at).where(CalendarObject.id.in_(ids))
-    changed_at = dict(session.execute(written).tuples().all())
+    changed_at = {row[0]: row[1] for row in session.execute(written)}
     for busy in others:
         changed = changed_at[busy.object_id]
         events.append(

@@ -9,7 +9,14 @@ from flask import request
 from pydantic import AfterValidator, Field
 
 from ical import timezones
-from ical.errors import CutOffPassed, NotFound, SeriesConflict
+from ical.errors import (
+    CutOffPassed,
+    InvalidCalendarData,
+    InvalidInput,
+    NotFound,
+    SeriesConflict,
+    TooManyInstances,
+)
 from storage import appointments, booking, policy, views
 from storage.appointments import AppointmentView
 from storage.booking import NewAppointment
@@ -101,6 +108,8 @@ def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
         booked = booking.book(call.session, allowed, new, actor=call.actor, now=call.now, ticket=body.hold)
     except SeriesConflict as conflict:
         raise _with_offsets(conflict, allowed[0]) from None
+    except (InvalidCalendarData, TooManyInstances) as refusal:
+        raise InvalidInput(refusal.sentence, field="rrule") from None
     return of_booking(call, booked)
 
 

@@ -43,6 +43,11 @@ for each in OPERATIONS:
     bp.add_url_rule(rule, each.name, _view(each), methods=[each.method], provide_automatic_options=False)
 
 
+@bp.errorhandler(500)
+def broken(_error: Exception) -> Response:
+    return problems.answer(500, "internal_error", "Something went wrong here. Nothing was changed.")
+
+
 @bp.route("/", defaults={"rest": ""}, methods=_EVERY_METHOD, provide_automatic_options=False)
 @bp.route("/<path:rest>", methods=_EVERY_METHOD, provide_automatic_options=False)
 def anything_else(rest: str) -> Response:

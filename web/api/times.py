@@ -114,7 +114,7 @@ def list_slots(call: Call, query: SlotsQuery) -> shapes.Slots:
             reject("to", f"Ask for {_LONGEST.days} days at most.")
         if end <= start:
             reject("to", "The end lies before the beginning.")
-        found += slots.free_slots(call.session, there, start, end, kind, call.now, by_staff=call.actor.is_staff)
+        found += slots.free_slots(call.session, there, start, end, kind, call.now)
     found.sort(key=lambda slot: (slot.start, slot.doctor.id))
     return shapes.Slots(
         slots=[
@@ -134,7 +134,7 @@ def explain_slot(call: Call, query: ExplainQuery) -> shapes.Explanation:
     policy.require(call.actor, "slots.read")
     doctor, kind = lookups.doctor(call, query.doctor), lookups.kind(call, query.type)
     start = in_zone(query.start, lookups.zone(doctor))
-    reasons = slots.explain(call.session, doctor, start, kind, call.now, by_staff=call.actor.is_staff)
+    reasons = slots.explain(call.session, doctor, start, kind, call.now)
     because = [shapes.Because(code=reason.code, text=reason.text) for reason in reasons]
     return shapes.Explanation(free=not because, because=because)
 
@@ -159,6 +159,6 @@ def hold_slot(call: Call, body: HoldIn) -> shapes.Hold:
 def _first_free(call: Call, chosen: list[lookups.Account], body: HoldIn, kind: AppointmentType) -> lookups.Account:
     for doctor in chosen:
         start = in_zone(body.start, lookups.zone(doctor))
-        if not slots.explain(call.session, doctor, start, kind, call.now, by_staff=call.actor.is_staff):
+        if not slots.explain(call.session, doctor, start, kind, call.now):
             return doctor
     return chosen[0]
