@@ -20,7 +20,7 @@ from ical.reminders import is_patients
 from ical.status import CANCELLED, CATEGORIES, TERMINAL
 from ical.times import instant, parse_utc_text, read_time, read_times, set_time, span, utc_text
 from ical.timezones import ensure_vtimezones
-from ical.vcalendar import is_private, stamp, strip_private
+from ical.vcalendar import clean, is_private, stamp, strip_private
 
 Change = Literal["none", "cosmetic", "notes", "command", "time", "structure"]
 Action = Literal["confirm", "start", "complete", "no-show", "cancel", "uncancel", "rebook"]
@@ -277,17 +277,15 @@ def _merge_time(work: _Merge, old: Component, new: Component) -> None:
 def _merge_notes(work: _Merge, old: Component, new: Component, from_title: str) -> None:
     """The private notes: what stands below the marker, and whatever else was written that we did not write."""
     known = old.plain(appt.DOCTOR_NOTES)
-    notes, extra = known, ""
-    description = new.first("DESCRIPTION")
-    if description is not None:
-        above, below = appt.split_at_marker(new.plain("DESCRIPTION"))
-        if below is not None:
-            notes = below
-        ours = _text_lines(appt.generated_text(old)) + _text_lines(known)
-        extra = "\n".join(line for line in _text_lines(above) if line not in ours)
-    for addition in (extra, from_title):
-        if addition and addition not in notes:
-            notes = f"{notes}\n{addition}".strip()
+    notes, added = known, [from_title]
+    if new.first("DESCRIPTION") is not None:
+        above, below = appt.split_at_marker(clean(new.plain("DESCRIPTION")))
+        notes = known if below is None else below
+        ours = _text_lines(appt.generated_text(old)) + _text_lines(notes)
+        added = [*(line for line in _text_lines(above) if line not in ours), from_title]
+    for text in added:
+        if text and text not in _text_lines(notes):
+            notes = f"{notes}\n{text}".strip()
     if _text_lines(notes) != _text_lines(known):
         appt.put_notes(old, notes)
         work.note("notes")
@@ -295,7 +293,7 @@ def _merge_notes(work: _Merge, old: Component, new: Component, from_title: str) 
 
 def _text_lines(text: str) -> list[str]:
     """The lines of a text without what clients do to blanks."""
-    lines = (line.replace("\xa0", " ").strip() for line in text.replace("\r", "").split("\n"))
+    lines = (line.replace("\xa0", " ").strip() for line in text.split("\n"))
     return [line for line in lines if line]
 
 
@@ -389,7 +387,7 @@ class _Title:
 
 
 def _read_title(old: Component, new: Component) -> _Title:
-    title = new.plain("SUMMARY").strip()
+    title = clean(new.plain("SUMMARY")).strip()
     prefix = old.plain("SUMMARY").removesuffix(appt.body_of(old))
     if new.first("SUMMARY") is None:
         return _Title((), (), False, False, "")

@@ -603,3 +603,31 @@ def test_only_an_override_leaves_the_master_alone(series):
     mine = copy_of(series)
     mine.children = [c for c in mine.children if c is not event(mine)]
     assert merge(series, mine, VIENNA, NOW).change == "none"
+
+
+pieces = st.lists(
+    st.sampled_from(["#done", "✓", "Cancelled:", "Maria H. · Virtual", "MRI", "No-show:", " ", "\n", appt.MARKER]),
+    max_size=6,
+).map("".join)
+
+
+@settings(deadline=None)
+@given(pieces | texts, pieces | texts, st.sampled_from(sorted(STATUSES)), st.booleans())
+def test_the_same_put_again_adds_nothing(title, description, status, pending):
+    stored = with_status(load("appointment-1-stored-confirmed"), status)
+    if pending:
+        appt.set_pending_cancel(event(stored), DUE, NOW)
+    first = put(stored, SUMMARY=title, DESCRIPTION=description)
+    mine = copy_of(stored)
+    event(mine).set_text("SUMMARY", title)
+    event(mine).set_text("DESCRIPTION", description)
+    again = merge(first.calendar, mine, VIENNA, NOW)
+    assert again.change in ("none", "command")
+    assert shape(again.calendar) == shape(first.calendar)
+    assert event(again.calendar).plain("SUMMARY") == event(stored).plain("SUMMARY")
+    assert appt.status_of(event(again.calendar)) == status
+
+
+def test_a_word_that_stands_in_the_notes_already_is_a_new_line_still(stored):
+    merged = put(stored, DESCRIPTION="MRI")
+    assert event(merged.calendar).plain(appt.DOCTOR_NOTES) == "Check MRI from October.\nMRI"
