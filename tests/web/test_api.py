@@ -589,7 +589,10 @@ def test_the_document_lists_every_call_of_the_contract(clinic: Clinic) -> None:
         "POST /appointments",
         "GET /appointments",
         "GET /appointments/{id}",
-        *(f"POST /appointments/{{id}}/{action}" for action in "confirm arrive start complete no-show cancel".split()),
+        *(
+            f"POST /appointments/{{id}}/{action}"
+            for action in ("confirm", "arrive", "start", "complete", "no-show", "cancel")
+        ),
         "POST /appointments/{id}/reschedule",
         "POST /waitlist",
         "GET /waitlist",

@@ -1,0 +1,102 @@
+"""Many at once, over real connections to a real server: nobody gets what another one has."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from storage import accounts, hours
+from storage.checks import integrity
+from storage.db import Database
+from storage.policy import SYSTEM
+
+CAPACITY = 3
+AT_ONCE = 200
+
+
+def next_monday() -> datetime:
+    today = datetime.now(UTC).date()
+    return datetime.combine(today + timedelta(days=8 - today.isoweekday()), time())
+
+
+@pytest.fixture
+def api(database: Database, serve: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """The served API's address and the header that opens it."""
+    now = datetime.now(UTC)
+    with database.transaction() as session:
+        lee = accounts.create_account(
+            session, role="doctor", username="lee", name="Dr. Anna Lee", email="lee@clinic.example", now=now
+        )
+        hours.add_hours(session, lee, ("mon",), time(9), time(12), slot=20, capacity=CAPACITY, actor=SYSTEM, now=now)
+        token = accounts.add_api_token(session, lee, "race", now)
+    return f"{serve(database.settings).url}/api/v1", {"Authorization": f"Bearer {token}"}
+
+
+def all_at_once(count: int, call: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+    barrier = threading.Barrier(count)
+
+    def one(number: int) -> httpx.Response:
+        barrier.wait(timeout=60)
+        return call(number)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(one, range(count)))
+
+
+def test_of_two_hundred_bookings_of_one_slot_exactly_capacity_succeed(
+    api: tuple[str, dict[str, str]], database: Database
+) -> None:
+    url, headers = api
+    start = (next_monday() + timedelta(hours=9)).isoformat()
+
+    def book(number: int) -> httpx.Response:
+        patient = {"name": f"Patient {number}", "email": f"p{number}@mail.example"}
+        body = {"doctor": "lee", "start": start, "type": "consultation", "patient": patient}
+        return httpx.post(f"{url}/appointments", json=body, headers=headers, timeout=120)
+
+    answers = all_at_once(AT_ONCE, book)
+    assert Counter(answer.status_code for answer in answers) == {201: CAPACITY, 409: AT_ONCE - CAPACITY}
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"slot_taken"}
+    with database.reading() as session:
+        assert integrity(database, session, datetime.now(UTC)) == []
+
+
+def test_twenty_posts_with_one_key_are_one_booking(api: tuple[str, dict[str, str]]) -> None:
+    url, headers = api
+    start = (next_monday() + timedelta(hours=10)).isoformat()
+    body = {"doctor": "lee", "start": start, "patient": {"name": "Maria Huber", "email": "maria@mail.example"}}
+
+    def book(_number: int) -> httpx.Response:
+        return httpx.post(f"{url}/appointments", json=body, headers={**headers, "Idempotency-Key": "one"}, timeout=120)
+
+    answers = all_at_once(20, book)
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    listed = httpx.get(f"{url}/appointments", headers=headers).json()["appointments"]
+    assert len(listed) == 1
+
+
+def test_two_moves_of_one_version_have_one_winner(api: tuple[str, dict[str, str]]) -> None:
+    url, headers = api
+    monday = next_monday()
+    body = {
+        "doctor": "lee",
+        "start": (monday + timedelta(hours=9)).isoformat(),
+        "patient": {"name": "Maria Huber", "email": "maria@mail.example"},
+    }
+    booked = httpx.post(f"{url}/appointments", json=body, headers=headers)
+    at, version = f"{url}/appointments/{booked.json()['id']}", booked.headers["ETag"]
+
+    def move(number: int) -> httpx.Response:
+        start = (monday + timedelta(hours=10, minutes=20 * number)).isoformat()
+        return httpx.post(
+            f"{at}/reschedule", json={"start": start}, headers={**headers, "If-Match": version}, timeout=120
+        )
+
+    answers = all_at_once(6, move)
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 5}
