@@ -9,7 +9,7 @@ from datetime import datetime
 import structlog
 
 from storage import edits, outbox
-from storage.db import Database
+from storage.db import Database, DatabaseUnavailable
 from storage.outbox import Later, Lease, Message, Stale
 from storage.settings import Settings
 from tasks.channels import email, sms
@@ -65,7 +65,15 @@ def drain(db: Database, settings: Settings, clock: Clock, *, lease_seconds: floa
         # After one message could not get through a channel, the others are not made to wait for the same answer.
         down: dict[str, str] = {}
         for lease in leases:
-            deliver(db, settings, clock, lease, down)
+            try:
+                deliver(db, settings, clock, lease, down)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:
+                # A fault of ours in one message: the others still go, and this one is tried again within its budget.
+                log.exception("message failed", message=lease.id)
+                with db.transaction() as session:
+                    outbox.mark_retry(session, lease, f"fault: {type(error).__name__}", clock())
         taken += len(leases)
         if len(leases) < _BATCH:
             break
@@ -106,11 +114,6 @@ def _send(db: Database, settings: Settings, clock: Clock, lease: Lease, message:
         log.warning("message given up", message=lease.id, channel=message.channel, error=str(error))
         with db.transaction() as session:
             outbox.mark_failed(session, lease, str(error), clock())
-    except Exception as error:
-        # A fault of ours in one message: the others still go, and this one is tried again within its budget.
-        log.exception("message failed", message=lease.id, channel=message.channel)
-        with db.transaction() as session:
-            outbox.mark_retry(session, lease, f"fault: {type(error).__name__}", clock())
     else:
         with db.transaction() as session:
             outbox.mark_sent(session, lease, clock())

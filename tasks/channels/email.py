@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -28,7 +29,11 @@ _FOLDER = "outbox"
 
 def send(message: Message, settings: Settings, now: datetime) -> None:
     """Raises Retry, or GiveUp when the server refuses the address or the message for good."""
-    mail = compose(message, now)
+    try:
+        mail = compose(message, now)
+    except (ValueError, MessageError, IndexError) as error:
+        # What the standard library says of addresses that it cannot read
+        raise GiveUp(f"the address cannot be written: {type(error).__name__}") from None
     if settings.smtp_url is None:
         _write(mail, settings.home / _FOLDER / f"{public_id(message)}.eml")
         return
@@ -51,8 +56,8 @@ def compose(message: Message, now: datetime) -> EmailMessage:
     """The mail: text, HTML and, where there is an event, a calendar part that mail programs understand, and a file."""
     said = render(message)
     mail = EmailMessage(policy=SMTP)
-    mail["From"] = Address(message.clinic, addr_spec=message.sender)
-    mail["To"] = Address(message.name, addr_spec=message.to)
+    mail["From"] = Address(_one_line(message.clinic), addr_spec=message.sender)
+    mail["To"] = Address(_one_line(message.name), addr_spec=message.to)
     mail["Subject"] = said.subject
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{public_id(message)}@{message.sender.rpartition('@')[2]}>"
@@ -66,6 +71,10 @@ def compose(message: Message, now: datetime) -> EmailMessage:
             message.calendar.encode(), maintype="application", subtype="ics", filename="appointment.ics"
         )
     return mail
+
+
+def _one_line(name: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
 
 
 @contextmanager
