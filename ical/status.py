@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from ical.errors import IllegalTransition
-
-Action = Literal["confirm", "arrive", "start", "complete", "no-show", "cancel", "reschedule", "rebook"]
 
 STATUSES: dict[str, str] = {
     "scheduled": "Scheduled",
