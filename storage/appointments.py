@@ -160,7 +160,7 @@ def affected_by(session: Session, doctor_id: int, start: datetime, end: datetime
     return list(dict.fromkeys(found))
 
 
-def _rows() -> Select[tuple[Appointment, Visit, Account, Patient, AppointmentType]]:
+def _rows() -> Select[Appointment, Visit, Account, Patient, AppointmentType]:
     return (
         select(Appointment, Visit, Account, Patient, AppointmentType)
         .join(Visit, Visit.appointment_id == Appointment.id)

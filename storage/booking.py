@@ -24,6 +24,7 @@ from storage.models import (
     Appointment,
     AppointmentType,
     CalendarObject,
+    Claim,
     Collection,
     Hold,
     Patient,
@@ -345,7 +346,7 @@ def _hand_over(
 
 def _redeem(session: Session, ticket: UUID, now: datetime) -> None:
     """Give back the claim of a hold or an offer, whose minutes are taken again in this same transaction."""
-    kept = session.scalar(select(claims.Claim).where(claims.Claim.ticket == ticket))
+    kept = session.scalar(select(Claim).where(Claim.ticket == ticket))
     if kept is None or kept.expires_at is None or kept.expires_at <= now:
         raise HoldExpired()
     claims.release(session, ticket=ticket)

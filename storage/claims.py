@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import ColumnElement, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -126,7 +126,7 @@ def release(
     session: Session, *, ticket: UUID | None = None, appointment_id: UUID | None = None, ids: Iterable[int] = ()
 ) -> int:
     """Free the claims of a hold or an offer, of an appointment, or with these ids. Returns how many there were."""
-    whose = [Claim.id.in_(list(ids))]
+    whose: list[ColumnElement[bool]] = [Claim.id.in_(list(ids))]
     if ticket is not None:
         whose.append(Claim.ticket == ticket)
     if appointment_id is not None:

@@ -136,6 +136,7 @@ def _read_claims(
         .where(Resource.account_id.in_(list(books)))
     )
     for account_id, resource_id, first, last, seat, appointment_id, recurrence_id in rows:
+        assert account_id is not None
         book = books[account_id]
         book.resource_id = resource_id
         if first is None or (own and (own.appointment_id, own.recurrence_id) == (appointment_id, recurrence_id)):

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.orm import Session
 
-from ical import freebusy, hours, lines, recurrence, timezones, times
+from ical import freebusy, hours, lines, recurrence, times, timezones
 from ical.lines import Component
-from storage.models import Account, CalendarObject, Collection as Calendar, Occurrence
+from storage.models import Account, CalendarObject, Occurrence
+from storage.models import Collection as Calendar
 
 AHEAD = timedelta(days=731)
 BEHIND = timedelta(days=366)

@@ -191,7 +191,9 @@ def _claim(
     }
     gone = []
     for claim in claims.of_appointment(session, appointment.id):
-        if claim.resource_id == resource and wanted.pop((claim.recurrence_id, claim.start, claim.end), None):
+        key = (claim.recurrence_id, claim.start, claim.end)
+        if claim.resource_id == resource and key in wanted:
+            del wanted[key]
             continue
         gone.append(claim.id)
     if gone:

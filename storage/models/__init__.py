@@ -3,8 +3,8 @@
 from storage.models.accounts import (
     Account,
     ApiToken,
-    AppPassword,
     AppointmentType,
+    AppPassword,
     Feed,
     LoginAttempt,
     Patient,
