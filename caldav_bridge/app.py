@@ -7,6 +7,7 @@ its handler has returned an answer, rolled back when it raised, run again when t
 import functools
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -76,9 +77,19 @@ def _method(handler: Handler, *, writes: bool = False) -> Callable[..., types.WS
         request = current()
         if not user:
             return 401, {**self.challenge, "Content-Type": "text/plain"}, "Log in with an app password.", None
-        return _radicale(self.run(request, path, handler, writes))
+        try:
+            return _radicale(self.run(request, path, handler, writes))
+        except Exception as error:
+            # Radicale would log its message, which can hold what was in the calendar.
+            _log_fault(error)
+            return _radicale(refusals.text(500, "A fault of ours."))
 
     return do
+
+
+def _log_fault(error: Exception) -> None:
+    """Where it happened, without its message: that can hold names and texts."""
+    _log.error("dav fault %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
 
 
 def _radicale(answer: Answer) -> types.WSGIResponse:
@@ -116,7 +127,7 @@ class DavApp(Application):
         except DatabaseUnavailable:
             status, headers, body = _plain("503 Service Unavailable", ("Retry-After", RETRY_AFTER))
         except Exception as error:
-            _log.error("dav failed", exc_info=error)
+            _log_fault(error)
             status, headers, body = _plain("500 Internal Server Error")
         start_response(status, headers)
         _log.info(
@@ -130,35 +141,30 @@ class DavApp(Application):
 
     def run(self, request: Request, path: str, handler: Handler, writes: bool) -> Answer:
         """The handler's answer, from its own transaction."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for _attempt in range(ATTEMPTS):
             try:
                 with self._storage.acquire_lock("w" if writes else "r"):
                     answer = handler(request, path)
-                if writes:
-                    request.leave()
+                request.commit()
                 return answer
-            except SerializationFailure as error:
-                request.leave(error)
-                if attempt == ATTEMPTS:
-                    return _unavailable(503)
+            except SerializationFailure:
+                continue
             except Denied as denied:
-                request.leave(denied)
                 return denied.answer
             except MalformedXml as error:
-                request.leave(error)
                 return refusals.text(400, str(error))
             except Refusal as refusal:
-                request.leave(refusal)
+                request.leave()
                 if writes and refusals.touches(refusal):
                     self._touch(request, path)
                 return refusals.of(refusal, lambda href: f"{request.prefix}{path.rpartition('/')[0]}/{href}")
-            except DiskFull as error:
-                request.leave(error)
+            except DiskFull:
                 return _unavailable(507 if writes else 503)
-            except DatabaseUnavailable as error:
-                request.leave(error)
+            except DatabaseUnavailable:
                 return _unavailable(503)
-        raise AssertionError("the last attempt returns")
+            finally:
+                request.leave()
+        return _unavailable(503)
 
     def _touch(self, request: Request, path: str) -> None:
         """A refused edit: the object gets a new ETag, so that the client fetches it and drops its own copy."""
@@ -169,9 +175,9 @@ class DavApp(Application):
                 found = objects.find(request.session, place.collection, place.href)
                 if found is not None:
                     objects.touch(request.session, found, Write(request.actor, request.now, "edit refused"))
-            request.leave()
-        except DatabaseUnavailable as error:
-            request.leave(error)
+            request.commit()
+        except DatabaseUnavailable:
+            _log.warning("dav object=untouched")
 
     def _make_calendar(self, request: Request, path: str) -> Answer:
         return calendars.mkcalendar(request, self._storage, path)

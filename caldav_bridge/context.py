@@ -31,6 +31,10 @@ class Place:
     href: str = ""
 
 
+class _Abandoned(Exception):
+    """Thrown into a session that ends without a commit."""
+
+
 class Request:
     """One HTTP request."""
 
@@ -75,16 +79,20 @@ class Request:
             self._session = self._stack.enter_context(self.db.transaction())
             self._writing = True
 
-    def leave(self, error: BaseException | None = None) -> None:
-        """End the session: a writing transaction is committed, or rolled back for `error`."""
+    def commit(self) -> None:
+        """End the session; what was written stays."""
+        self._reset().close()
+
+    def leave(self) -> None:
+        """End the session; what was written and not committed is taken back."""
+        self._reset().__exit__(_Abandoned, _Abandoned(), None)
+
+    def _reset(self) -> ExitStack:
         stack, self._stack = self._stack, ExitStack()
         self._session, self._writing = None, False
         self._calendars.clear()
         self._owners.clear()
-        if error is None:
-            stack.close()
-        else:
-            stack.__exit__(type(error), error, error.__traceback__)
+        return stack
 
     def login(self, account: Account, app_password: AppPassword) -> None:
         self.account = account
@@ -150,9 +158,6 @@ def during(request: Request, work: Callable[[], Any]) -> Any:
     token = _current.set(request)
     try:
         return work()
-    except BaseException as error:
-        request.leave(error)
-        raise
     finally:
         request.leave()
         _current.reset(token)
