@@ -190,7 +190,7 @@ def own_account(session: Session, account_id: int) -> Account:
 
 def export_patient(session: Session, patient: Patient) -> dict[str, Any]:
     """What a patient may take along: contact, appointments with what they wrote, waitlist entries. No notes of doctors."""
-    found = session.execute(_rows().where(Appointment.patient_id == patient.id).order_by(Visit.start)).tuples()
+    found = session.execute(_rows().where(Appointment.patient_id == patient.id).order_by(Visit.start))
     rows = [Row(*row) for row in found]
     written = {row.appointment.id: appointments.details(session, row.appointment.id) for row in rows}
     waiting = session.scalars(select(WaitlistEntry).where(WaitlistEntry.patient_id == patient.id))

@@ -86,10 +86,12 @@ def install(app: Flask) -> None:
 
 def _guard() -> AnyResponse | None:
     view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or request.endpoint == "static" or request.blueprint in _WITHOUT_COOKIE:
+    if request.endpoint == "static" or request.blueprint in _WITHOUT_COOKIE:
         g.actor = rules.VISITOR
         return None
     sessions.load()
+    if view is None:
+        return None
     if request.method not in _SAFE:
         _check_form()
     return _check_role(getattr(view, "policy", ""))
