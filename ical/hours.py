@@ -14,7 +14,7 @@ from ical.appointment import KIND, TYPES, category_list
 from ical.errors import InvalidCalendarData, InvalidInput
 from ical.lines import Component, Line
 from ical.recurrence import master
-from ical.times import read_duration, set_time, utc_text
+from ical.times import instant, read_duration, read_time, set_time, utc_text
 from ical.timezones import ensure_vtimezones
 from ical.vcalendar import is_private, vcalendar
 
@@ -101,14 +101,30 @@ def weekly_hours(
     return calendar
 
 
-def normalise(calendar: Component, stored: Component | None) -> None:
-    """Make what a calendar app sent hours of ours: what it was not shown comes back from `stored`, in place."""
+def normalise(calendar: Component, stored: Component | None, zone: ZoneInfo) -> None:
+    """Make what a calendar app sent hours of ours: what it was not shown comes back from `stored`, in place.
+
+    A series in UTC would drift by an hour when the clocks change, so it is put into the doctor's zone.
+    """
+    _into_zone(calendar, zone)
     head = None if stored is None else master(stored)
     kept = [] if head is None else [line for line in head.lines() if is_private(line)]
     for component in calendar.components("VEVENT"):
         component.children = [child for child in component.children if not is_private(child)]
         for line in kept or [Line(KIND, "hours")]:
             component.insert(Line(line.name, line.value, line.params, line.raw))
+
+
+def _into_zone(calendar: Component, zone: ZoneInfo) -> None:
+    head = master(calendar)
+    begin = None if head is None else head.first("DTSTART")
+    if head is None or begin is None or head.first("RRULE") is None or not begin.value.endswith("Z"):
+        return
+    for name in ("DTSTART", "DTEND"):
+        line = head.first(name)
+        if line is not None:
+            set_time(head, name, instant(read_time(line, zone, calendar), zone), zone)
+    ensure_vtimezones(calendar)
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int:

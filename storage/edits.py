@@ -5,7 +5,7 @@ only after settings.quiet_seconds, and only of what is then different from what 
 deleting and putting back, or snoozing an alarm causes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -15,11 +15,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
-from ical import guard, leave, merge, recurrence, status, times, timezones
+from ical import guard, hours, leave, merge, recurrence, status, times, timezones
 from ical.errors import Forbidden, IllegalTransition, UidConflict
 from ical.lines import Component, parse
 from ical.vcalendar import strip_private
-from storage import history, notifications, objects, visits, waitlist
+from storage import appointment_types, history, notifications, objects, visits, waitlist
 from storage.models import Account, Appointment, CalendarObject, Collection, Visit
 from storage.policy import SYSTEM, Actor, can
 from storage.settings import Settings
@@ -53,9 +53,12 @@ def client_put(
         return _put_waitlist(session, existing, put, actor, now)
     write = Write(actor, now, "calendar app")
     calendar = put
-    if collection.kind == "leave":
+    if collection.kind in ("hours", "leave"):
         owner = session.get_one(Account, collection.owner_id)
         stored = parse(existing.stored_text) if existing else None
+    if collection.kind == "hours":
+        hours.normalise(calendar, stored, timezones.zone(owner.timezone))
+    elif collection.kind == "leave":
         calendar = leave.normalise(put, stored, can(actor, "leave.approve", owner), now)
     obj = objects.put_object(session, collection, href, calendar, write)
     return _written(obj, existing, data)
@@ -236,9 +239,11 @@ def _merge_appointment(
     before = {rid: _Was.of(visit) for rid, visit in visits.of_appointment(session, appointment.id).items()}
     settle_at = _settle_at(session, now)
     stored = parse(known.stored_text)
-    merged = merge.merge(stored, put, zone, now)
+    types = {kind.code: kind.name for kind in appointment_types.every(session)}
+    merged = merge.merge(stored, put, zone, now, types)
     calendar = merged.calendar
-    refused = _keep_cancelled(stored, calendar, zone)
+    revived = {command.recurrence_id for command in merged.commands if command.action == "rebook"}
+    refused = _keep_cancelled(stored, calendar, revived, zone)
     refused |= _carry_out(calendar, merged.commands, before, zone, settle_at, now)
     _mark_moved(stored, calendar, before, zone, now)
     if merged.change == "none" and not refused and not known.deleted:
@@ -280,13 +285,13 @@ def _by_recurrence_id(calendar: Component, zone: ZoneInfo) -> dict[str, Componen
     return found
 
 
-def _keep_cancelled(stored: Component, calendar: Component, zone: ZoneInfo) -> set[str]:
+def _keep_cancelled(stored: Component, calendar: Component, revived: Set[str], zone: ZoneInfo) -> set[str]:
     """A cancelled appointment stays where it was: a phone that was offline does not revive it by dragging."""
     refused = set()
     fresh = _by_recurrence_id(calendar, zone)
     for recurrence_id, old in _by_recurrence_id(stored, zone).items():
         new = fresh.get(recurrence_id)
-        if new is None or appointment_text.status_of(old) in status.ACTIVE:
+        if new is None or recurrence_id in revived or appointment_text.status_of(old) in status.ACTIVE:
             continue
         if times.span(old, zone, stored) != times.span(new, zone, calendar):
             for name in ("DTSTART", "DTEND", "DURATION"):

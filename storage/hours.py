@@ -6,7 +6,6 @@ from datetime import date, datetime, time
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical import hours, lines, recurrence, times, timezones
@@ -38,7 +37,7 @@ class HoursView:
 def list_hours(session: Session, doctor: Account) -> list[HoursView]:
     """The hours events of a doctor, in order of weekday and time."""
     zone = timezones.zone(doctor.timezone)
-    found = [_view(obj, doctor, zone) for obj in _live(session, doctor)]
+    found = [_view(obj, doctor, zone) for obj in objects.live(session, collections.built_in(session, doctor, "hours"))]
     return sorted(found, key=lambda view: (view.begins.weekday(), view.begins.time(), view.uid))
 
 
@@ -100,13 +99,6 @@ def remove(session: Session, doctor: Account, uid: str, *, actor: Actor, now: da
     """End these hours. Booked appointments stay. Raises NotFound."""
     obj, _calendar, _zone = _open(session, doctor, uid)
     objects.delete_object(session, obj, Write(actor, now, "hours removed"))
-
-
-def _live(session: Session, doctor: Account) -> Sequence[CalendarObject]:
-    target = collections.built_in(session, doctor, "hours")
-    return session.scalars(
-        select(CalendarObject).where(CalendarObject.collection_id == target.id, CalendarObject.deleted.is_(False))
-    ).all()
 
 
 def _open(session: Session, doctor: Account, uid: str) -> tuple[CalendarObject, Component, ZoneInfo]:

@@ -17,6 +17,8 @@ from storage import audit, claims, occurrences, visits
 from storage.models import Account, CalendarObject, Change, Collection, Version
 from storage.writes import Write
 
+# Their stored text has lines of ours, which no calendar app is shown.
+_REWRITTEN = ("appointment", "hours", "leave", "waitlist")
 _KINDS = {"hours": "hours", "leave": "leave", "waitlist": "waitlist"}
 
 
@@ -35,6 +37,14 @@ def find(session: Session, collection: Collection, href: str) -> CalendarObject 
         )
         .execution_options(**_ANEW)
     )
+
+
+def live(session: Session, collection: Collection) -> list[CalendarObject]:
+    """All live objects of a calendar, in the order in which they were first written."""
+    asked = select(CalendarObject).where(
+        CalendarObject.collection_id == collection.id, CalendarObject.deleted.is_(False)
+    )
+    return list(session.scalars(asked.order_by(CalendarObject.id)))
 
 
 def find_uid(session: Session, collection: Collection, uid: str) -> CalendarObject | None:
@@ -73,7 +83,7 @@ def put_object(
     obj = _existing(session, collection, href, uid)
     text = calendar.text()
     kind = _kind(collection, calendar)
-    served = appointment_text.served(calendar) if kind in ("appointment", "waitlist", "leave") else text
+    served = appointment_text.served(calendar) if kind in _REWRITTEN else text
     seq = _next_seq(session, collection, write.now)
     new = obj is None
     if obj is None:

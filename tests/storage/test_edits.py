@@ -275,3 +275,28 @@ def test_a_visit_that_only_grew_a_little_is_not_worth_a_message(practice, at):
     practice.settle()
     assert practice.visit(booked).end == at(9, 30)
     assert practice.messages() == ["appointment_confirmed"]
+
+
+def test_hours_written_in_utc_stay_at_their_wall_time(practice, at):
+    """Over the clock change of 28 March 2027 as well."""
+    text = (
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//X//EN\r\nBEGIN:VEVENT\r\nUID:utc\r\nDTSTAMP:20261101T000000Z\r\n"
+        "DTSTART:20261123T170000Z\r\nDTEND:20261123T180000Z\r\nRRULE:FREQ=WEEKLY\r\nSUMMARY:Evening (20 min)\r\n"
+        "END:VEVENT\r\nEND:VCALENDAR\r\n"
+    )
+    assert not practice.put("utc.ics", text, "hours").verbatim
+    assert practice.try_book(at(18, day=7)) == "booked"
+    assert practice.try_book(at(18, day=7 * 20)) == "booked"
+    assert practice.try_book(at(19, day=7 * 20)) == "outside_hours"
+
+
+def test_hours_edited_on_a_phone_keep_what_the_phone_was_not_shown(practice, at):
+    with practice.db.reading() as session:
+        target = collections.find(session, "lee", "hours")
+        before = objects.live(session, target)[0]
+    assert "X-CLINICDAV" not in before.served_text
+    practice.put(before.href, before.served_text.replace("T160000", "T170000"), "hours")
+    with practice.db.reading() as session:
+        after = objects.live(session, target)[0]
+    assert "X-CLINICDAV-SLOT-DURATION:PT20M" in after.stored_text
+    assert practice.try_book(at(16, 20)) == "booked"

@@ -115,12 +115,12 @@ def test_impossible_hours_are_refused(wrong):
 def test_an_app_that_was_not_shown_our_lines_does_not_erase_them():
     stored = load("hours-1-monday-morning")
     put = parse(served(stored))
-    normalise(put, stored)
+    normalise(put, stored, VIENNA)
     assert put.text() == stored.text()
 
 
 def test_an_app_cannot_write_our_lines():
     put = parse(served(make()))
     put.components("VEVENT")[0].add("X-CLINICDAV-TYPES", "emergency")
-    normalise(put, None)
+    normalise(put, None, VIENNA)
     assert read_hours(put.components("VEVENT")[0], 30, 1).types == ()
