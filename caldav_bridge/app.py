@@ -50,7 +50,7 @@ def create_dav_app(db: Database, settings: Settings, clock: Callable[[], datetim
 def load_configuration(settings: Settings) -> radicale.config.Configuration:
     """radicale.conf of the home folder, else ours; with our plugins."""
     configuration = radicale.config.load([(str(configuration_file(settings)), False)])
-    plugins = {
+    plugins: dict[str, dict[str, Any]] = {
         "auth": {"type": Auth, "delay": 0},
         "rights": {"type": Rights},
         "storage": {"type": Storage, "strict_preconditions": False},

@@ -1,4 +1,7 @@
-"""A calendar as Radicale names its parts: members in and out, its sync-token, its properties. RFC 4791 §4.2."""
+"""A calendar: members in and out, its sync-token, its properties. RFC 4791 §4.2.
+
+Radicale knows it by its path, ETag and properties; members are rows, where Radicale would have parsed items.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -57,23 +60,23 @@ class Collection(BaseCollection):
     def set_meta(self, props: Mapping[str, str]) -> None:
         collections.set_props(self._request.session, self.row, props, self._request.now)
 
-    def get_all(self, *, text: bool = False, component: str | None = None) -> list[Row]:
+    def members(self, *, text: bool = False, component: str | None = None) -> list[Row]:
         return served.members(self._request.session, self.row.id, text=text, component=component)
 
-    def get_multi(self, hrefs: Iterable[str], *, text: bool = False) -> list[Row]:
+    def members_at(self, hrefs: Iterable[str], *, text: bool = False) -> list[Row]:
         return served.members_at(self._request.session, self.row.id, hrefs, text=text)
 
-    def get(self, href: str) -> Row | None:
+    def member(self, href: str) -> Row | None:
         return served.member(self._request.session, self.row.id, href)
 
     def object(self, href: str) -> CalendarObject | None:
         return objects.find(self._request.session, self.row, href)
 
-    def sync(self, old_token: str = "", limit: int | None = None, *, text: bool = False) -> Page:
+    def changes(self, old_token: str, limit: int | None = None, *, text: bool = False) -> Page:
         """What changed since `old_token`. Raises SyncTokenExpired."""
         return served.changed(self._request.session, self.row, old_token, limit, text=text)
 
-    def upload(self, href: str, data: bytes) -> Written:
+    def write(self, href: str, data: bytes) -> Written:
         """Store what an app sent at `href`. Raises a Refusal, never ValueError."""
         return edits.client_put(
             self._request.session, self.row, href, data, actor=self._request.actor, now=self._request.now

@@ -5,7 +5,7 @@ from xml.etree.ElementTree import Element
 
 from caldav_bridge import properties, refusals, render, xml
 from caldav_bridge.collection import Collection
-from caldav_bridge.context import Place, Request
+from caldav_bridge.context import Kind, Place, Request
 from caldav_bridge.limits import MAX_PROPERTIES, MAX_PROPERTY_NAMES
 from caldav_bridge.properties import Resource
 from caldav_bridge.refusals import Answer, Denied
@@ -67,7 +67,7 @@ def _wanted(body: Element | None, place: Place) -> list[str]:
 
 def _responses(request: Request, place: Place, depth: str, body: Element | None, minimal: bool) -> Iterator[str]:
     if place.kind == "member":
-        row = Collection(request, place).get(place.href)
+        row = Collection(request, place).member(place.href)
         if row is None:
             raise refusals.not_found()
         calendar = _calendar_of(place)
@@ -84,7 +84,7 @@ def _responses(request: Request, place: Place, depth: str, body: Element | None,
         wanted = _wanted(body, member)
         resource = Resource(request, place, letters(request, place))
         write = properties.member_writer(resource, wanted, minimal=minimal)
-        yield from map(write, Collection(request, place).get_all(text=properties.needs_text(wanted)))
+        yield from map(write, Collection(request, place).members(text=properties.needs_text(wanted)))
 
 
 def _collection(request: Request, place: Place, body: Element | None, minimal: bool) -> Iterator[str]:
@@ -101,7 +101,7 @@ def inside(request: Request, place: Place) -> list[Place]:
     if place.kind == "home" and place.owner is not None:
         found = []
         for row in collections.home(request.session, place.owner):
-            kind = "inbox" if row.kind == "inbox" else "calendar"
+            kind: Kind = "inbox" if row.kind == "inbox" else "calendar"
             found.append(Place(kind, f"{place.path}{row.name}/", place.owner, row))
         return [inner for inner in found if letters(request, inner)]
     return []
@@ -123,5 +123,5 @@ def _names_only(request: Request, place: Place, depth: str) -> Iterator[str]:
         yield named(inner.path, inner)
     if place.kind == "calendar":
         member = Place("member", place.path, place.owner, place.collection)
-        for row in Collection(request, place).get_all():
+        for row in Collection(request, place).members():
             yield named(place.path + row.href, member)

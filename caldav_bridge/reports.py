@@ -115,12 +115,12 @@ def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, *
     if wanted.absent:
         return []
     if wanted.props or wanted.time_range is not None or only is None:
-        rows = collection.get_all(text=text or bool(wanted.props or wanted.comps))
+        rows = collection.members(text=text or bool(wanted.props or wanted.comps))
         return _judged(rows, wanted, zone) if wanted.props or wanted.comps else rows
     if only.absent:
-        return [row for row in collection.get_all(text=text) if row.component != only.name]
+        return [row for row in collection.members(text=text) if row.component != only.name]
     if only.name == "VTIMEZONE":
-        return _judged(collection.get_all(text=True), wanted, zone)
+        return _judged(collection.members(text=True), wanted, zone)
     if only.name == "VEVENT" and only.time_range is not None:
         span = only.time_range
         rows = served.members_in_range(
@@ -128,7 +128,7 @@ def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, *
         )
         return rows if only.is_plain else _judged(rows, wanted, zone)
     judged = not only.is_plain or only.time_range is not None
-    rows = collection.get_all(text=text or judged, component=only.name)
+    rows = collection.members(text=text or judged, component=only.name)
     return _judged(rows, wanted, zone) if judged else rows
 
 
@@ -165,7 +165,7 @@ def calendar_multiget(request: Request, place: Place, body: Element) -> Answer:
     writer = Writer(request, calendar, body)
     below = {href: _name_below(request, calendar, href) for href in asked}
     names = {name for name in below.values() if name is not None}
-    found = {row.href: row for row in Collection(request, calendar).get_multi(names, text=writer.needs_text)}
+    found = {row.href: row for row in Collection(request, calendar).members_at(names, text=writer.needs_text)}
     responses = []
     for href, name in below.items():
         row = None if name is None else found.get(name)
@@ -206,7 +206,7 @@ def sync_collection(request: Request, place: Place, body: Element) -> Answer:
     token = body.findtext(dav("sync-token"), "").strip()
     limit = _limit(body)
     writer = Writer(request, place, body)
-    page = Collection(request, place).sync(token, limit, text=writer.needs_text)
+    page = Collection(request, place).changes(token, limit, text=writer.needs_text)
     base = request.prefix + place.path
     responses = [writer.write(row) for row in page.rows]
     responses += [render.gone(base + href) for href in page.gone]

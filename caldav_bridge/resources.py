@@ -20,7 +20,7 @@ def get(request: Request, path: str) -> Answer:
         return refusals.text(200, "Calendars of the practice. Open this address in a calendar app.\n")
     if place.kind == "calendar":
         return _whole_calendar(request, place)
-    row = Collection(request, place).get(place.href)
+    row = Collection(request, place).member(place.href)
     if row is None:
         raise not_found()
     headers = {"ETag": f'"{row.etag}"', "Last-Modified": render.http_date(row.changed_at)}
@@ -47,7 +47,7 @@ def put(request: Request, path: str) -> Answer:
     etag = None if before is None else before.etag
     if conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag):
         return _precondition_failed()
-    written = collection.upload(place.href, request.body)
+    written = collection.write(place.href, request.body)
     status = 201 if written.created else 204
     return _after_write(request, status, written)
 
@@ -86,6 +86,7 @@ def move(request: Request, path: str) -> Answer:
     if source.path == target.path:
         raise Denied(refusals.text(403, "Source and destination are the same."))
     _check_overwrite(request, source, target)
+    assert target.collection is not None
     created = edits.client_move(
         request.session, moved, target.collection, target.href, actor=request.actor, now=request.now
     )
@@ -95,13 +96,13 @@ def move(request: Request, path: str) -> Answer:
 def copy(request: Request, path: str) -> Answer:
     source, target = _from_to(request, path)
     _lock(request, target)
-    copied = Collection(request, source).get(source.href)
+    copied = Collection(request, source).member(source.href)
     if copied is None:
         raise not_found()
     if source.path == target.path:
         raise Denied(refusals.text(403, "Source and destination are the same."))
     _check_overwrite(request, source, target)
-    written = Collection(request, target).upload(target.href, copied.text.encode())
+    written = Collection(request, target).write(target.href, copied.text.encode())
     return Answer(201 if written.created else 204)
 
 
@@ -185,7 +186,7 @@ def _whole_calendar(request: Request, place: Place) -> Answer:
     headers = {"ETag": collection.etag, "Last-Modified": collection.last_modified}
     if conditions.matches(request.header("If-None-Match"), collection.etag.strip('"')):
         return Answer(304, headers=headers)
-    text = calendar_data.joined([row.text for row in collection.get_all(text=True)])
+    text = calendar_data.joined([row.text for row in collection.members(text=True)])
     return Answer(200, text.encode(), "text/calendar; charset=utf-8", headers)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, or_, select, true
 from sqlalchemy.orm import Session
 
 from ical import lines, recurrence, timezones
@@ -42,11 +42,7 @@ class Page(NamedTuple):
 
 def calendar(session: Session, username: str, name: str) -> tuple[Collection, Account] | None:
     """The calendar at /username/name/ with its owner."""
-    found = session.execute(
-        select(Collection, Account)
-        .join(Account, Account.id == Collection.owner_id)
-        .where(Account.username == username, Collection.name == name)
-    ).one_or_none()
+    found = session.execute(_CALENDAR, {"username": username, "name": name}).one_or_none()
     return None if found is None else (found[0], found[1])
 
 
@@ -63,10 +59,10 @@ def owner(session: Session, username: str) -> Account | None:
 
 def members(session: Session, collection_id: int, *, text: bool = False, component: str | None = None) -> list[Row]:
     """All live members, in the order in which they were first written."""
-    chosen = _rows(text).where(*_live(collection_id)).order_by(CalendarObject.id)
+    chosen = _ALL[text]
     if component is not None:
         chosen = chosen.where(CalendarObject.component == component)
-    return [Row(*row) for row in session.execute(chosen)]
+    return [Row(*row) for row in session.execute(chosen, {"collection_id": collection_id})]
 
 
 def members_at(session: Session, collection_id: int, hrefs: Iterable[str], *, text: bool = False) -> list[Row]:
@@ -81,7 +77,7 @@ def members_at(session: Session, collection_id: int, hrefs: Iterable[str], *, te
 
 def member(session: Session, collection_id: int, href: str) -> Row | None:
     """The live member at `href`, with its text."""
-    row = session.execute(_rows(True).where(*_live(collection_id), CalendarObject.href == href)).one_or_none()
+    row = session.execute(_ONE, {"collection_id": collection_id, "name": href}).one_or_none()
     return None if row is None else Row(*row)
 
 
@@ -191,3 +187,14 @@ def _token_of(session: Session, collection: Collection, href: str, deleted: bool
         )
     ).scalar_one()
     return f"data:,{collection.epoch}-{seq}"
+
+
+# Made once: building a statement costs more than SQLite takes to answer it.
+_CALENDAR = (
+    select(Collection, Account)
+    .join(Account, Account.id == Collection.owner_id)
+    .where(Account.username == bindparam("username"), Collection.name == bindparam("name"))
+)
+_LIVE = (CalendarObject.collection_id == bindparam("collection_id"), CalendarObject.deleted.is_(False))
+_ALL = {text: _rows(text).where(*_LIVE).order_by(CalendarObject.id) for text in (False, True)}
+_ONE = _rows(True).where(*_LIVE, CalendarObject.href == bindparam("name"))
