@@ -32,7 +32,7 @@ def create_celery(
 ) -> Celery:
     """The application with one task and one beat entry for each job. Without `db` it opens its own."""
     db = db or Database(settings.database_url, settings)
-    broker = settings.broker_url or "memory://"
+    broker = settings.broker_url or "memory://localhost/"
     app = Celery("clinicdav", broker=broker, set_as_current=False, fixups=[])
     app.conf.update(
         task_default_queue=queue,
@@ -65,7 +65,8 @@ def create_celery(
 
 
 def _add_task(app: Celery, name: str, db: Database, settings: Settings, clock: Clock) -> None:
-    @app.task(name=f"clinicdav.{name}")  # type: ignore[untyped-decorator]
+    # Not shared: every application of this process would ring the first one's database.
+    @app.task(name=f"clinicdav.{name}", shared=False)  # type: ignore[untyped-decorator]
     def ring() -> None:
         try:
             tick(name, db, settings, clock)

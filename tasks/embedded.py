@@ -20,10 +20,12 @@ class Embedded:
     """A running worker and its beat. `stop` lets what was begun be finished."""
 
     def __init__(self, settings: Settings, db: Database, clock: Callable[[], datetime]) -> None:
-        # Everything that uses memory:// in a process shares its queues by name.
+        # memory:// is one for the whole process: what an earlier worker left there is not for this one.
         app = create_celery(
             settings.model_copy(update={"broker_url": None}), db, clock, queue=f"clinicdav-{secrets.token_hex(6)}"
         )
+        # Celery looks tasks up in the process's default application.
+        app.set_default()
         self._beat = Service(app, max_interval=1, scheduler_cls="celery.beat:Scheduler")
         self._worker: Any = app.WorkController(pool="threads", concurrency=_THREADS, loglevel="WARNING")
         self._threads = [
@@ -41,5 +43,5 @@ class Embedded:
 
 
 def start(settings: Settings, db: Database, clock: Callable[[], datetime] = utc_now) -> Embedded:
-    """Start working in the background of this process."""
+    """Start working in the background of this process; at most one of these at a time."""
     return Embedded(settings, db, clock)
