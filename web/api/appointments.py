@@ -204,7 +204,7 @@ def _visible_patients(call: Call, asked: str | None) -> list[UUID] | None:
         reject("patient", "Give a patient's id or e-mail address.")
 
 
-@operation("GET", "/appointments/{id}", "One appointment", shapes.Appointment, refusals=(404, 412))
+@operation("GET", "/appointments/{id}", "One appointment", shapes.Appointment, refusals=(404,))
 def read_appointment(call: Call, id: UUID) -> shapes.Appointment | Answer:
     view = lookups.appointment(call, id, "appointment.read")
     lookups.set_etag(call, view)

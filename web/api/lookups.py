@@ -96,7 +96,7 @@ def appointment(call: Call, appointment_id: UUID, action: str) -> AppointmentVie
     view = appointments.details(call.session, appointment_id)
     if view is None:
         raise NotFound()
-    if call.if_match is not None and not matches(call.if_match, view.etag):
+    if action != "appointment.read" and call.if_match is not None and not matches(call.if_match, view.etag):
         raise VersionConflict()
     return view
 

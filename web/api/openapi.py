@@ -86,7 +86,7 @@ def _query_parameters(op: Operation) -> list[dict[str, Any]]:
         described = {key: part for key, part in value.items() if key not in ("title", "description")}
         required = name in schema.get("required", [])
         if not required:
-            _without_null(described)
+            described = _or_empty(described)
         parameter = {"name": name, "in": "query", "required": required, "schema": described}
         if "description" in value:
             parameter["description"] = value["description"]
@@ -94,15 +94,14 @@ def _query_parameters(op: Operation) -> list[dict[str, Any]]:
     return made
 
 
-def _without_null(schema: dict[str, Any]) -> None:
-    """A URL has no null: what is left out is left out."""
-    if schema.get("default", 0) is None:
-        del schema["default"]
-    choices = [choice for choice in schema.pop("anyOf", []) if choice != {"type": "null"}]
-    if len(choices) == 1:
-        schema |= choices[0]
-    elif choices:
-        schema["anyOf"] = choices
+def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    """A URL has no null: what is left out, or left empty, is not asked for."""
+    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+    choices = [choice for choice in schema.get("anyOf", [rest]) if choice != {"type": "null"}]
+    made = {} if choices == [rest] else rest
+    if schema.get("default") is not None:
+        made["default"] = schema["default"]
+    return made | {"anyOf": [*choices, {"type": "string", "maxLength": 0}]}
 
 
 def _headers(op: Operation) -> list[dict[str, Any]]:
@@ -117,8 +116,8 @@ def _headers(op: Operation) -> list[dict[str, Any]]:
             }
         )
     if 412 in op.refusals:
-        schema = {"type": "string", "pattern": r'^(\*|"[0-9a-f]+")$'}
-        made.append({"name": "If-Match", "in": "header", "description": "The ETag that was read.", "schema": schema})
+        described = "The ETag that was read, in its quotes."
+        made.append({"name": "If-Match", "in": "header", "description": described, "schema": {"type": "string"}})
     return made
 
 
