@@ -76,9 +76,15 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """A page of a new browser profile. Anything said on the console as an error fails the test."""
     contexts, errors = [], []
 
-    def opened(size: dict[str, int] = DESKTOP, *, script: bool = True, dark: bool = False) -> Page:
+    def opened(
+        size: dict[str, int] = DESKTOP, *, script: bool = True, dark: bool = False, zone: str = "Europe/Vienna"
+    ) -> Page:
         context = browser.new_context(
-            viewport=size, java_script_enabled=script, color_scheme="dark" if dark else "light", locale="en-GB"
+            viewport=size,
+            java_script_enabled=script,
+            color_scheme="dark" if dark else "light",
+            locale="en-GB",
+            timezone_id=zone,
         )
         contexts.append(context)
         page = context.new_page()

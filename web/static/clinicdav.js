@@ -11,7 +11,7 @@
     const running = box.querySelector(".running");
     const tick = () => {
       const seconds = Math.max(0, Math.round((end - (Date.now() - skew)) / 1000));
-      left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+      left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
       if (seconds > 0) return;
       clearInterval(timer);
       running.hidden = true;
@@ -21,7 +21,20 @@
     tick();
   };
 
+  // A video visit can be seen from anywhere: say when it is there, too.
+  const sayLocally = (box) => {
+    const moment = new Date(box.dataset.start);
+    const said = (zone) => new Intl.DateTimeFormat("en-GB", {
+      weekday: "long", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit", timeZone: zone,
+    }).format(moment);
+    const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (said(here) === said(box.dataset.zone)) return;
+    box.textContent = `Where you are (${here}): ${said(here)}`;
+    box.hidden = false;
+  };
+
   const start = (root) => {
+    root.querySelectorAll("[data-zone]").forEach(sayLocally);
     root.querySelectorAll("[data-expires]").forEach(countDown);
     root.querySelectorAll("[data-auto]").forEach((field) => {
       field.addEventListener("change", () => field.form.requestSubmit());
