@@ -58,7 +58,7 @@ def chosen_visit(detail: AppointmentView, recurrence_id: str, now: datetime) -> 
     return next(coming, detail.visits[-1])
 
 
-def _rows() -> Select[tuple[Appointment, Visit, Account, Patient, AppointmentType]]:
+def _rows() -> Select[Appointment, Visit, Account, Patient, AppointmentType]:
     return (
         select(Appointment, Visit, Account, Patient, AppointmentType)
         .join(Visit, Visit.appointment_id == Appointment.id)
