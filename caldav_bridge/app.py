@@ -9,6 +9,8 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from configparser import Error as ConfigParserError
+from configparser import RawConfigParser
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,17 +20,14 @@ from radicale import types
 from radicale.app import Application
 
 from caldav_bridge import calendars, propfind, proppatch, refusals, reports, resources
-from caldav_bridge.auth import Auth
 from caldav_bridge.context import Request, current, during
 from caldav_bridge.refusals import Answer, Denied
-from caldav_bridge.rights import Rights
 from caldav_bridge.shim import App, shim
-from caldav_bridge.storage import Storage
 from caldav_bridge.xml import MalformedXml
 from ical.errors import Refusal
 from storage import objects
 from storage.db import Database, DatabaseUnavailable, DiskFull, SerializationFailure
-from storage.settings import Settings
+from storage.settings import Settings, SettingsError
 from storage.writes import Write
 
 ALLOW = "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
@@ -47,17 +46,32 @@ def create_dav_app(db: Database, settings: Settings, clock: Callable[[], datetim
     return shim(app, configuration.get("server", "max_content_length"), configuration.get("auth", "realm"))
 
 
+# What holds where radicale.conf is silent.
+_DEFAULTS = {
+    "auth": {"type": "caldav_bridge.auth", "delay": "0", "realm": "ClinicDAV"},
+    "rights": {"type": "caldav_bridge.rights"},
+    "storage": {"type": "caldav_bridge.storage", "strict_preconditions": "False"},
+    "server": {"validate_user_value": "none", "validate_path_value": "none", "max_content_length": "1048576"},
+    "web": {"type": "none"},
+    "sharing": {"type": "none"},
+    "hook": {"type": "none"},
+}
+
+
 def load_configuration(settings: Settings) -> radicale.config.Configuration:
-    """radicale.conf of the home folder, else ours; with our plugins."""
-    configuration = radicale.config.load([(str(configuration_file(settings)), False)])
-    plugins: dict[str, dict[str, Any]] = {
-        "auth": {"type": Auth, "delay": 0},
-        "rights": {"type": Rights},
-        "storage": {"type": Storage, "strict_preconditions": False},
-        "server": {"delay_on_error": 0},
-    }
-    configuration.update(plugins, "caldav_bridge", privileged=True)
-    # Radicale's own log carries names and paths; ours, below, does not.
+    """radicale.conf over our defaults. Raises SettingsError with one line for a file that cannot be used."""
+    path = configuration_file(settings)
+    parser = RawConfigParser()
+    configuration = radicale.config.load()
+    configuration.update(_DEFAULTS, "ClinicDAV")
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+        configuration.update({name: dict(parser[name]) for name in parser.sections()}, path.name)
+    except (OSError, ConfigParserError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be used: {str(error).splitlines()[0]}") from None
+    # Radicale sleeps a second over each of its own errors, in the thread that serves others.
+    configuration.update({"server": {"delay_on_error": "0"}}, "ClinicDAV")
+    # Its log carries names and paths; ours, below, does not.
     logging.getLogger("radicale").setLevel(logging.CRITICAL + 1)
     return configuration
 

@@ -10,6 +10,7 @@ from caldav_bridge.context import Place, Request
 from caldav_bridge.refusals import Answer, Denied, need_privileges, not_found
 from caldav_bridge.rights import letters
 from caldav_bridge.shim import CHARSET
+from ical.errors import UidConflict
 from storage import edits, served
 from storage.served import Row
 
@@ -44,10 +45,13 @@ def put(request: Request, path: str) -> Answer:
     collection = Collection(request, place)
     _lock(request, place)
     before = collection.object(place.href)
-    etag = None if before is None else before.etag
+    etag, uid = (None, None) if before is None else (before.etag, before.uid)
     if conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag):
         return _precondition_failed()
     written = collection.write(place.href, request.body)
+    if uid not in (None, written.object.uid):
+        # RFC 4791 §5.3.2.1: nor may an object become another one.
+        raise UidConflict(place.href)
     status = 201 if written.created else 204
     return _after_write(request, status, written)
 

@@ -100,6 +100,13 @@ def test_uid_under_another_href_is_refused_with_that_href(lee: Dav) -> None:
     assert answer.xml[0].findtext(f"{D}href") == "/dav/lee/personal/a.ics"
 
 
+def test_an_object_keeps_its_uid(lee: Dav) -> None:
+    lee.put("/lee/personal/a.ics", event())
+    answer = lee.put("/lee/personal/a.ics", event("another@test"))
+    assert (answer.status, answer.condition) == (403, "no-uid-conflict")
+    assert lee.get("/lee/personal/a.ics").text == event()
+
+
 def test_put_where_there_is_no_calendar_is_409(lee: Dav) -> None:
     assert lee.put("/lee/nothing/a.ics", event()).status == 409
 
