@@ -134,10 +134,6 @@ def find_hold(session: Session, hold_id: UUID) -> tuple[Hold, Account, Appointme
     return kept, session.get_one(Account, kept.doctor_id), session.get_one(AppointmentType, kept.type_code)
 
 
-def find_entry(session: Session, entry_id: UUID) -> WaitlistEntry | None:
-    return session.get(WaitlistEntry, entry_id)
-
-
 def entries(session: Session, doctor_id: int) -> list[tuple[WaitlistEntry, Patient, AppointmentType, Offer | None]]:
     """Who waits for this doctor or for any, in order, with the open offer if there is one."""
     found = session.execute(

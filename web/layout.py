@@ -10,7 +10,6 @@ from web.services import now, reading, settings
 
 # Shown after a redirect: the address says which, so that a visitor needs no session for it.
 MESSAGES = {
-    "booked": "Your appointment is booked.",
     "cancelled": "The appointment is cancelled.",
     "confirmed": "Thank you, the appointment is confirmed.",
     "moved": "The appointment is moved.",
@@ -26,8 +25,6 @@ MESSAGES = {
     "withdrawn": "You are off the waitlist.",
     "registered": "If this address had no account, it has one now. Log in with the password that you chose.",
     "out": "You are logged out.",
-    "password": "Your password is set. Please log in.",
-    "user": "The account is created.",
     "released": "The time is free again. Choose another one.",
 }
 
