@@ -142,28 +142,26 @@ def database_upgrade(context: Context) -> None:
 @passed
 def check_command(context: Context) -> None:
     """Look at settings, database, claims and outbox, and say what is wrong."""
-    settings, db = context.settings, context.unchecked_db
+    settings, db = context.settings, context.db
     problems = [text] if (text := public_url_problem(settings)) else []
-    console.print(f"home        {settings.home}", markup=False)
-    console.print(f"database    {db.dialect}, revision {db.current_revision()}", markup=False)
-    console.print(f"public URL  {settings.public_url}", markup=False)
-    console.print(f"broker      {'configured' if settings.broker_url else 'none: the worker is embedded'}")
-    console.print(f"e-mail      {'configured' if settings.smtp_url else 'not configured: nothing is mailed'}")
-    problem = checks.ready(db)
-    if problem is not None:
-        raise Failure(problem)
     with db.reading() as session:
-        backlog = checks.backlog(session, now())
-        for name, count in checks.counts(session).items():
-            console.print(f"{name:<11} {count}")
-        console.print(
-            f"outbox      {', '.join(f'{n} {state}' for state, n in sorted(backlog.by_state.items())) or 'empty'}"
-        )
+        backlog, counts = checks.backlog(session, now()), checks.counts(session)
         problems += checks.integrity(db, session, now())
     if backlog.overdue and settings.smtp_url:
         problems.append(f"{backlog.overdue} messages are overdue: is a worker running?")
+    facts = {
+        "home": settings.home,
+        "database": f"{db.dialect}, revision {db.current_revision()}",
+        "public URL": settings.public_url,
+        "broker": "configured" if settings.broker_url else "none: the worker is embedded",
+        "e-mail": "configured" if settings.smtp_url else "not configured: nothing is mailed",
+        **counts,
+        "outbox": ", ".join(f"{count} {state}" for state, count in sorted(backlog.by_state.items())) or "empty",
+    }
+    for name, fact in facts.items():
+        click.echo(f"{name:<12} {fact}")
     for text in problems:
-        console.print(f"problem: {text}", markup=False, soft_wrap=True)
+        click.echo(f"problem: {text}")
     if problems:
         raise Failure(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found: see above.")
     click.echo("ok")
