@@ -154,7 +154,6 @@ def _page(session: Any, access: Access, problem: str = "", form: Form | None = N
         form=form or Form(None, notes=access.detail.doctor_notes if notes else ""),
         notes=notes,
         staff=access.actor.is_staff,
-        fresh=False,
     )
 
 
