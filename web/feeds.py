@@ -5,7 +5,8 @@ import time
 from datetime import UTC
 from email.utils import format_datetime
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
+from flask.sansio.blueprints import BlueprintSetupState
 
 from storage import feeds
 from web import services
@@ -14,13 +15,34 @@ bp = Blueprint("feeds", __name__)
 
 _PER_MINUTE = 120
 _MOST_CALLERS = 10_000
-_lock = threading.Lock()
-_seen: dict[str, tuple[float, int]] = {}
+
+
+class Limit:
+    """A light limit per address and minute, against guessing and against calendars gone wild."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def allows(self, address: str) -> bool:
+        minute = time.monotonic() // 60
+        with self._lock:
+            if len(self._seen) > _MOST_CALLERS:
+                self._seen.clear()
+            at, count = self._seen.get(address, (minute, 0))
+            count = count + 1 if at == minute else 1
+            self._seen[address] = (minute, count)
+            return count <= _PER_MINUTE
+
+
+@bp.record
+def _each_application_counts_by_itself(state: BlueprintSetupState) -> None:
+    state.app.extensions["clinicdav.feeds"] = Limit()
 
 
 @bp.get("/feeds/<token>.ics")
 def feed(token: str) -> Response:
-    if not _allowed(request.remote_addr or ""):
+    if not current_app.extensions["clinicdav.feeds"].allows(request.remote_addr or ""):
         return _plain("Too often.", 429, {"Retry-After": "60"})
     now = services.now()
     with services.reading() as session:
@@ -46,15 +68,3 @@ def _plain(text: str, status: int, headers: dict[str, str] | None = None) -> Res
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Robots-Tag"] = "noindex, nofollow"
     return answer
-
-
-def _allowed(address: str) -> bool:
-    """A light limit per address and minute, against guessing and against calendars gone wild."""
-    minute = time.monotonic() // 60
-    with _lock:
-        if len(_seen) > _MOST_CALLERS:
-            _seen.clear()
-        at, count = _seen.get(address, (minute, 0))
-        count = count + 1 if at == minute else 1
-        _seen[address] = (minute, count)
-        return count <= _PER_MINUTE
