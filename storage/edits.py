@@ -19,7 +19,7 @@ from ical import guard, hours, leave, merge, recurrence, status, times, timezone
 from ical.errors import Forbidden, IllegalTransition, UidConflict
 from ical.lines import Component, parse
 from ical.vcalendar import strip_private
-from storage import appointment_types, history, notifications, objects, visits, waitlist
+from storage import appointment_types, heirs, history, notifications, objects, visits, waitlist
 from storage.models import Account, Appointment, CalendarObject, Collection, Visit
 from storage.policy import SYSTEM, Actor, can
 from storage.settings import Settings
@@ -116,6 +116,9 @@ def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
     session.refresh(appointment)
     obj = session.get_one(CalendarObject, appointment.object_id, populate_existing=True)
     owner = session.get_one(Account, appointment.doctor_id)
+    if _hand_to_heirs(session, appointment, obj, owner, now):
+        session.refresh(appointment)
+        obj = session.get_one(CalendarObject, appointment.object_id, populate_existing=True)
     calendar = parse(obj.stored_text)
     cancelled, moved = [], []
     for visit in visits.of_appointment(session, appointment_id).values():
@@ -134,8 +137,28 @@ def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
     if moved:
         for visit in moved:
             history.record(session, visit, SYSTEM, "moved", now, from_start=visit.told_start)
-        new = all(visit.told_start is None for visit in moved)
+        new = all(visit.told_start is None or visit.told_status in status.CANCELLED for visit in moved)
         (notifications.confirmed if new else notifications.changed)(session, appointment, moved, now)
+
+
+def _hand_to_heirs(
+    session: Session, appointment: Appointment, obj: CalendarObject, owner: Account, now: datetime
+) -> bool:
+    """What goes on in another event (the rest of a split series, a pasted copy) moves there and is not cancelled."""
+    calendar = parse(obj.stored_text)
+    known = visits.of_appointment(session, appointment.id).values()
+    gone = [v for v in known if obj.deleted or _component_of(calendar, v.recurrence_id, owner) is None]
+    if not any(v.status in visits.OPEN and v.settle_at is not None and v.settle_at <= now for v in gone):
+        return False
+    found = heirs.find(session, appointment, obj, gone, owner, now)
+    for heir in found:
+        news = [v for v in heir.visits if v.status in visits.OPEN and notifications.is_news(v)]
+        for visit in news:
+            history.record(session, visit, SYSTEM, "moved", now, from_start=visit.told_start)
+        if news:
+            notifications.changed(session, heir.appointment, news, now)
+    session.flush()
+    return bool(found)
 
 
 def _settle_cancellations(

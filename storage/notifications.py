@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from ical import reminders as reminder_plan
+from ical import status
 from storage import outbox
 from storage.models import Appointment, Notice, Patient, Visit
 
@@ -38,6 +39,9 @@ def cancelled(session: Session, appointment: Appointment, visits: Sequence[Visit
 def is_news(visit: Visit) -> bool:
     """Whether the patient would want to know how the visit's time differs from what they were told."""
     if visit.told_start is None or visit.told_end is None:
+        return True
+    if visit.told_status in status.CANCELLED:
+        # It takes place after all.
         return True
     return visit.start != visit.told_start or visit.end > visit.told_end + _LONGER
 

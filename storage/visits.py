@@ -4,9 +4,9 @@ Called by storage.objects for every written appointment. A visit whose occurrenc
 minutes until `settle_at`, so that an undo within the quiet period finds everything as it was.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
@@ -24,13 +24,14 @@ from storage.occurrences import Expansion
 from storage.writes import Write
 
 # What has not ended one way or the other: only such a visit can still be cancelled or moved.
+_FOREIGN = UUID("5f0c6c0e-1a1c-4b53-9b0a-6f0a4f2f7d0e")
 OPEN = frozenset({"scheduled", "confirmed", "rescheduled", "in_progress"})
 
 
 def id_of(uid: str) -> UUID:
-    """The appointment's id in its UID, `appt-<uuid>@domain`. Raises InvalidCalendarData for another UID."""
+    """The appointment's id: in the UID that we gave it, `appt-<uuid>@domain`; made of one that an app gave it."""
     try:
-        return UUID(uid.removeprefix("appt-").partition("@")[0])
+        return UUID(uid.removeprefix("appt-").partition("@")[0]) if uid.startswith("appt-") else uuid5(_FOREIGN, uid)
     except ValueError:
         raise InvalidCalendarData("This is not an appointment's UID.") from None
 
@@ -58,7 +59,7 @@ def follow(
     facts = appointment_text.read(recurrence.master(calendar) or calendar.components("VEVENT")[0], zone, calendar)
     if facts.patient_id is None:
         raise InvalidCalendarData("An appointment needs a patient.")
-    appointment = session.get(Appointment, id_of(facts.uid), populate_existing=True)
+    appointment = of_object(session, obj) or session.get(Appointment, id_of(facts.uid), populate_existing=True)
     if appointment is None:
         appointment = Appointment(
             id=id_of(facts.uid),
@@ -151,10 +152,7 @@ def _rename(session: Session, known: dict[str, Visit], occurrences: Iterable[Occ
     if "" in known or any(o.recurrence_id == "" for o in fresh):
         pairs = {stale[0].recurrence_id: fresh[0].recurrence_id}
     else:
-        shift = _wall(fresh[0].recurrence_id, zone) - _wall(stale[0].recurrence_id, zone)
-        wanted = {o.recurrence_id for o in fresh}
-        moved = {v.recurrence_id: _shifted(v.recurrence_id, shift, zone) for v in stale}
-        pairs = {old: new for old, new in moved.items() if new in wanted}
+        pairs = moved_along([v.recurrence_id for v in stale], [o.recurrence_id for o in fresh], zone)
     for old, new in pairs.items():
         visit = known.pop(old)
         key = {"appointment_id": visit.appointment_id, "recurrence_id": old}
@@ -167,12 +165,23 @@ def _rename(session: Session, known: dict[str, Visit], occurrences: Iterable[Occ
     session.flush()
 
 
+def moved_along(stale: Sequence[str], fresh: Sequence[str], zone: ZoneInfo) -> dict[str, str]:
+    """Old id → new id by the one step in wall time that explains most of them, and of several the shortest.
+
+    A series that lost its first weeks, too, as macOS leaves it after a split, was not moved by those weeks.
+    """
+    walls = {_wall(old, zone): old for old in stale}
+    wanted = {_wall(new, zone): new for new in fresh}
+    steps = {new - old for new in (min(wanted), max(wanted)) for old in walls}
+    best: dict[str, str] = {}
+    for step in sorted(steps, key=abs):
+        if sum(1 for wall in walls if wall + step in wanted) > len(best):
+            best = {old: wanted[wall + step] for wall, old in walls.items() if wall + step in wanted}
+    return best
+
+
 def _wall(recurrence_id: str, zone: ZoneInfo) -> datetime:
     return times.parse_utc_text(recurrence_id).astimezone(zone).replace(tzinfo=None)
-
-
-def _shifted(recurrence_id: str, shift: timedelta, zone: ZoneInfo) -> str:
-    return times.utc_text((_wall(recurrence_id, zone) + shift).replace(tzinfo=zone))
 
 
 def _claim(
