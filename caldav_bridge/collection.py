@@ -4,15 +4,18 @@ Radicale knows it by its path, ETag and properties; members are rows, where Radi
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from radicale.storage import BaseCollection
 
 from caldav_bridge import render
 from caldav_bridge.context import Place, Request
+from ical.appointment import without_notes
 from storage import collections, edits, objects, served, sync
 from storage.edits import Written
 from storage.models import CalendarObject
+from storage.policy import can
 from storage.served import Page, Row
 
 
@@ -61,20 +64,32 @@ class Collection(BaseCollection):
         collections.set_props(self._request.session, self.row, props, self._request.now)
 
     def members(self, *, text: bool = False, component: str | None = None) -> list[Row]:
-        return served.members(self._request.session, self.row.id, text=text, component=component)
+        return self._seen(served.members(self._request.session, self.row.id, text=text, component=component))
+
+    def members_in_range(self, start: datetime | None, end: datetime | None, *, text: bool = False) -> list[Row]:
+        """The events that have an occurrence in [start, end); None: open on that side. RFC 4791 §9.9."""
+        return self._seen(served.members_in_range(self._request.session, self.row, start, end, text=text))
 
     def members_at(self, hrefs: Iterable[str], *, text: bool = False) -> list[Row]:
-        return served.members_at(self._request.session, self.row.id, hrefs, text=text)
+        return self._seen(served.members_at(self._request.session, self.row.id, hrefs, text=text))
 
     def member(self, href: str) -> Row | None:
-        return served.member(self._request.session, self.row.id, href)
+        row = served.member(self._request.session, self.row.id, href)
+        return None if row is None else self._seen([row])[0]
 
     def object(self, href: str) -> CalendarObject | None:
         return objects.find(self._request.session, self.row, href)
 
     def changes(self, old_token: str, limit: int | None = None, *, text: bool = False) -> Page:
         """What changed since `old_token`. Raises SyncTokenExpired."""
-        return served.changed(self._request.session, self.row, old_token, limit, text=text)
+        page = served.changed(self._request.session, self.row, old_token, limit, text=text)
+        return page._replace(rows=self._seen(page.rows))
+
+    def _seen(self, rows: list[Row]) -> list[Row]:
+        """The rows as whoever asks may see them: a doctor's private notes are the doctor's alone."""
+        if self.row.kind != "appointments" or can(self._request.actor, "doctor_notes.read", self.place.owner):
+            return rows
+        return [row._replace(text=without_notes(row.text)) if row.text else row for row in rows]
 
     def write(self, href: str, data: bytes) -> Written:
         """Store what an app sent at `href`. Raises a Refusal, never ValueError."""

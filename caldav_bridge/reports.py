@@ -21,7 +21,7 @@ from caldav_bridge.rights import letters
 from caldav_bridge.xml import caldav, dav
 from ical import freebusy, lines, timezones
 from ical.errors import InvalidCalendarData, TooManyInstances
-from storage import occurrences, served
+from storage import occurrences
 from storage.served import Row
 
 Report = Callable[[Request, Place, Element], Answer]
@@ -123,9 +123,7 @@ def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, *
         return _judged(collection.members(text=True), wanted, zone)
     if only.name == "VEVENT" and only.time_range is not None:
         span = only.time_range
-        rows = served.members_in_range(
-            request.session, collection.row, span.start, span.end, text=text or not only.is_plain
-        )
+        rows = collection.members_in_range(span.start, span.end, text=text or not only.is_plain)
         return rows if only.is_plain else _judged(rows, wanted, zone)
     judged = not only.is_plain or only.time_range is not None
     rows = collection.members(text=text or judged, component=only.name)

@@ -12,7 +12,6 @@ from caldav_bridge.rights import letters
 from caldav_bridge.shim import CHARSET
 from ical.errors import UidConflict
 from storage import edits, served
-from storage.served import Row
 
 
 def get(request: Request, path: str) -> Answer:
@@ -53,7 +52,7 @@ def put(request: Request, path: str) -> Answer:
         # RFC 4791 §5.3.2.1: nor may an object become another one.
         raise UidConflict(place.href)
     status = 201 if written.created else 204
-    return _after_write(request, status, written)
+    return _after_write(collection, request, status, written)
 
 
 def delete(request: Request, path: str) -> Answer:
@@ -173,15 +172,14 @@ def _lock(request: Request, *places: Place) -> None:
             served.lock(request.session, place.collection)
 
 
-def _after_write(request: Request, status: int, written: edits.Written) -> Answer:
+def _after_write(collection: Collection, request: Request, status: int, written: edits.Written) -> Answer:
     """No ETag when a byte was changed (RFC 4791 §5.3.4): the client must fetch what is served."""
     if "return=representation" in request.header("Prefer").replace(" ", ""):
-        row = written.object
+        row = collection.member(written.object.href)
+        if row is None:
+            return Answer(status)
         headers = {"ETag": f'"{row.etag}"', "Preference-Applied": "return=representation"}
-        served_row = Row(row.id, row.href, row.etag, row.component, row.changed_at, row.served_text)
-        return Answer(
-            201 if written.created else 200, row.served_text.encode(), properties.content_type(served_row), headers
-        )
+        return Answer(201 if written.created else 200, row.text.encode(), properties.content_type(row), headers)
     return Answer(status, headers={"ETag": f'"{written.object.etag}"'} if written.verbatim else {})
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ical.lines import Component, Line, escape, split_list, unescape
+from ical.lines import Component, Line, escape, parse, split_list, unescape
 from ical.reminders import Plan, alarms, is_patients, plan_of
 from ical.status import CATEGORIES, PREFIXES, STATUSES, look
 from ical.times import instant, parse_utc_text, read_time, set_time, span, utc_text
@@ -44,6 +44,7 @@ PREVIOUS_START = "X-CLINICDAV-PREVIOUS-START"
 CANCEL_DUE = "X-CLINICDAV-CANCEL-DUE"
 
 _SEPARATOR = " · "
+_MARKER_WORDS = "Private notes (never sent to the patient)"
 # Clients re-wrap the dashes around it; the words they leave alone.
 _MARKER_LINE = re.compile(r"^.*Private notes \(never sent to the patient\).*$", re.MULTILINE)
 # What would read as a command or as a status if a patient's name held it.
@@ -312,6 +313,18 @@ def served(calendar: Component, profile: Profile = "solo", title: Title = "initi
     parts: list[str] = []
     _serve(calendar, profile, title, parts)
     return "".join(parts)
+
+
+def without_notes(text: str) -> str:
+    """What was served, for a reader who may not see the doctor's private notes. Without our marker nothing changes."""
+    if _MARKER_WORDS not in text.replace("\r\n ", ""):
+        return text
+    calendar = parse(text)
+    for event in calendar.components("VEVENT"):
+        above, notes = split_at_marker(event.plain("DESCRIPTION"))
+        if notes is not None:
+            event.set("DESCRIPTION", escape(above.rstrip()))
+    return calendar.text()
 
 
 def titles(component: Component) -> tuple[str, ...]:

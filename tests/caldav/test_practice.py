@@ -161,3 +161,34 @@ def test_drop_onto_another_appointment_is_accepted(booked: tuple[Clinic, str]) -
     )
     assert lee.put(path, moved).status == 204
     assert "20261124T110000" in lee.get(path).text
+
+
+def test_the_desk_never_sees_the_doctors_private_notes_nor_loses_them(booked: tuple[Clinic, str]) -> None:
+    clinic, path = booked
+    lee, desk = clinic.client("lee"), clinic.client("desk")
+    unfolded = lee.get(path).text.replace("\r\n ", "")
+    mine = unfolded.replace("the patient) ---\\n", "the patient) ---\\nCheck the MRI")
+    assert lee.put(path, mine).status == 204
+    assert "Check the MRI" in lee.get(path).text.replace("\r\n ", "")
+    everything = "<C:comp-filter name='VEVENT'/>"
+    notes = (
+        "<C:comp-filter name='VEVENT'><C:prop-filter name='DESCRIPTION'>"
+        "<C:text-match>Check the MRI</C:text-match></C:prop-filter></C:comp-filter>"
+    )
+    calendar = "/lee/appointments/"
+    seen = [
+        desk.get(path).text,
+        desk.get(calendar).text,
+        *desk.query(calendar, everything).data.values(),
+    ]
+    for text in seen:
+        unfolded = text.replace("\r", "").replace("\n ", "")
+        assert "SUMMARY:Maria H." in unfolded
+        assert "Private notes" not in unfolded and "MRI" not in unfolded
+    assert lee.query(calendar, notes).data
+    assert not desk.query(calendar, notes).data
+    edited = desk.get(path).text.replace("T100000", "T110000").replace("T102000", "T112000")
+    answer = desk.put(path, edited, Prefer="return=representation")
+    assert "Private notes" not in answer.text
+    assert "Check the MRI" in lee.get(path).text.replace("\r\n ", "")
+    assert "T110000" in lee.get(path).text
