@@ -14,11 +14,13 @@ from typing import Any
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.orm import Session, SessionTransaction
 
-from storage.models import Audit
+from storage.models import Audit, table_of
 from storage.policy import Actor
 from storage.settings import Settings
 
 _PENDING = "audit"
+_ADD = insert(table_of(Audit))
+_END = select(Audit.chain).order_by(Audit.id.desc()).limit(1)
 # Any number, the same everywhere: the name of PostgreSQL's lock on the end of the chain.
 _CHAIN_LOCK = 0x436C696E69634456
 
@@ -53,12 +55,12 @@ def _write(session: Session) -> None:
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
     settings = _settings(session)
-    chain = session.scalar(select(Audit.chain).order_by(Audit.id.desc()).limit(1)) or ""
+    chain = session.connection().scalar(_END) or ""
     for row in pending:
         chain = row["chain"] = _link(
             settings, chain, row["at"], row["actor"], row["action"], row["object"], row["detail"]
         )
-    session.execute(insert(Audit), pending)
+    session.connection().execute(_ADD, pending)
 
 
 @event.listens_for(Session, "after_soft_rollback")

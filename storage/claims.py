@@ -31,7 +31,14 @@ class Wanted:
 
 def resource_of(session: Session, account_id: int) -> int | None:
     """The resource that stands for a doctor; None for accounts that cannot be booked."""
-    return session.scalar(select(Resource.id).where(Resource.account_id == account_id))
+    # It never changes, and every step of a write asks for it.
+    known: dict[int, int] = session.info.setdefault("resources", {})
+    if account_id not in known:
+        found = session.scalar(select(Resource.id).where(Resource.account_id == account_id))
+        if found is None:
+            return None
+        known[account_id] = found
+    return known[account_id]
 
 
 def lock(session: Session, resource_ids: Iterable[int]) -> None:
@@ -40,6 +47,12 @@ def lock(session: Session, resource_ids: Iterable[int]) -> None:
     if session.get_bind().dialect.name != "sqlite":
         ids = sorted(set(resource_ids))
         session.execute(select(Resource.id).where(Resource.id.in_(ids)).order_by(Resource.id).with_for_update())
+
+
+def lock_owner(session: Session, account_id: int) -> None:
+    """Lock the time of a calendar's owner, if the owner is somebody whose time can be claimed."""
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(select(Resource.id).where(Resource.account_id == account_id).with_for_update())
 
 
 def sweep(session: Session, resource_ids: Collection[int], now: datetime) -> None:

@@ -7,20 +7,31 @@ together under the owner's lock, or nothing is. The text is the truth; all the r
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from ical import appointment as appointment_text
 from ical.errors import InvalidCalendarData, NotFound, UidConflict
 from ical.lines import Component
 from storage import audit, claims, occurrences, visits
-from storage.models import Account, CalendarObject, Change, Collection, Version
+from storage.models import Account, CalendarObject, Change, Collection, Version, table_of
 from storage.writes import Write
 
 # Their stored text has lines of ours, which no calendar app is shown.
 _REWRITTEN = ("appointment", "hours", "leave", "waitlist")
 _KINDS = {"hours": "hours", "leave": "leave", "waitlist": "waitlist"}
 
+
+_CALENDARS = table_of(Collection)
+_COUNT_ON = (
+    update(_CALENDARS)
+    .where(_CALENDARS.c.id == bindparam("calendar"))
+    .values(seq=_CALENDARS.c.seq + 1, changed_at=bindparam("now"))
+    .returning(_CALENDARS.c.seq)
+)
+_ADD_CHANGE = insert(table_of(Change))
+_ADD_VERSION = insert(table_of(Version))
 
 # What was read before the lock was taken may be stale: everything is read anew behind it.
 _ANEW = {"populate_existing": True}
@@ -60,9 +71,7 @@ def find_uid(session: Session, collection: Collection, uid: str) -> CalendarObje
 
 def lock_owner(session: Session, owner_id: int) -> None:
     """Take the lock of a calendar's owner, if the owner is somebody whose time can be claimed."""
-    resource = claims.resource_of(session, owner_id)
-    if resource is not None:
-        claims.lock(session, [resource])
+    claims.lock_owner(session, owner_id)
 
 
 def etag_of(served_text: str) -> str:
@@ -131,7 +140,7 @@ def rename_object(session: Session, obj: CalendarObject, href: str, write: Write
     if obj.deleted:
         raise NotFound()
     gone = _next_seq(session, collection, write.now)
-    session.execute(insert(Change), [{"collection_id": collection.id, "seq": gone, "href": obj.href, "deleted": True}])
+    _log_change(session, collection, gone, obj.href, deleted=True)
     obj.href, obj.seq, obj.changed_at = href, _next_seq(session, collection, write.now), write.now
     session.flush()
     _log(session, collection, obj, write, obj.stored_text)
@@ -143,9 +152,7 @@ def touch(session: Session, obj: CalendarObject, write: Write) -> None:
     obj.seq = _next_seq(session, collection, write.now)
     obj.etag = etag_of(f"{obj.served_text}{obj.seq}")
     session.flush()
-    session.execute(
-        insert(Change), [{"collection_id": collection.id, "seq": obj.seq, "href": obj.href, "deleted": False}]
-    )
+    _log_change(session, collection, obj.seq, obj.href, deleted=False)
 
 
 def extend(session: Session, obj: CalendarObject, calendar: Component, write: Write) -> None:
@@ -193,34 +200,28 @@ def _existing(session: Session, collection: Collection, href: str, uid: str) -> 
 
 def _next_seq(session: Session, collection: Collection, now: datetime) -> int:
     """The calendar's next change number. The row stays locked until the commit, so numbers commit in order."""
-    collection.seq = session.execute(
-        update(Collection)
-        .where(Collection.id == collection.id)
-        .values(seq=Collection.seq + 1, changed_at=now)
-        .returning(Collection.seq)
-        .execution_options(synchronize_session=False)
-    ).scalar_one()
-    collection.changed_at = now
-    return collection.seq
+    seq: int = session.connection().execute(_COUNT_ON, {"calendar": collection.id, "now": now}).scalar_one()
+    # Not as attributes, which the next flush would write once more.
+    set_committed_value(collection, "seq", seq)
+    set_committed_value(collection, "changed_at", now)
+    return seq
 
 
 def _log(session: Session, collection: Collection, obj: CalendarObject, write: Write, text: str | None) -> None:
-    session.execute(
-        insert(Change),
-        [{"collection_id": collection.id, "seq": obj.seq, "href": obj.href, "deleted": text is None}],
-    )
-    session.execute(
-        insert(Version),
-        [
-            {
-                "object_id": obj.id,
-                "seq": obj.seq,
-                "stored_text": text,
-                "actor": write.actor.label,
-                "why": write.why,
-                "written_at": write.now,
-            }
-        ],
-    )
+    _log_change(session, collection, obj.seq, obj.href, deleted=text is None)
+    version = {
+        "object_id": obj.id,
+        "seq": obj.seq,
+        "stored_text": text,
+        "actor": write.actor.label,
+        "why": write.why,
+        "written_at": write.now,
+    }
+    session.connection().execute(_ADD_VERSION, version)
     action = "calendar.delete" if text is None else "calendar.put"
     audit.record(session, write.actor, action, f"object:{obj.id}", {"kind": obj.kind, "why": write.why}, write.now)
+
+
+def _log_change(session: Session, collection: Collection, seq: int, href: str, *, deleted: bool) -> None:
+    change = {"collection_id": collection.id, "seq": seq, "href": href, "deleted": deleted}
+    session.connection().execute(_ADD_CHANGE, change)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ical import freebusy, hours, lines, recurrence, times, timezones
 from ical.lines import Component
-from storage.models import Account, CalendarObject, Occurrence
+from storage.models import Account, CalendarObject, Occurrence, table_of
 from storage.models import Collection as Calendar
 
 AHEAD = timedelta(days=731)
@@ -41,6 +41,7 @@ class Busy:
     location: str
 
 
+_ADD = insert(table_of(Occurrence))
 _COLUMNS = [getattr(Occurrence, name) for name in Busy.__dataclass_fields__]
 
 
@@ -123,7 +124,7 @@ def replace(session: Session, obj: CalendarObject, owner: Account, expansion: Ex
         )
     fresh = rows(obj, owner, expansion.occurrences)
     if fresh:
-        session.execute(insert(Occurrence), fresh)
+        session.connection().execute(_ADD, fresh)
 
 
 def remove(session: Session, obj: CalendarObject) -> None:

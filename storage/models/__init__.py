@@ -12,7 +12,7 @@ from storage.models.accounts import (
     SecretLink,
     WebSession,
 )
-from storage.models.base import Base
+from storage.models.base import Base, table_of
 from storage.models.booking import Appointment, Claim, History, Hold, IdempotentRequest, Visit
 from storage.models.calendars import CalendarObject, Change, Collection, Occurrence, Version
 from storage.models.messages import Audit, Lease, Notice, OutboxMessage, Reminder
@@ -48,4 +48,5 @@ __all__ = [
     "Visit",
     "WaitlistEntry",
     "WebSession",
+    "table_of",
 ]
