@@ -27,16 +27,17 @@ SLOT = "X-CLINICDAV-SLOT-DURATION"
 CAPACITY = "X-CLINICDAV-SLOT-CAPACITY"
 TYPES_LINE = "X-CLINICDAV-TYPES"
 
-_MINUTES = re.compile(r"(\d{1,5})\s*min", re.IGNORECASE)
-# Not the x of "max 5".
-_TIMES = re.compile(r"(?:(?<![^\W\d_])x|[×*])\s*(\d{1,5})", re.IGNORECASE)
+_MINUTES = re.compile(r"(\d{1,5})[\s-]*min", re.IGNORECASE)
+# Not the x of "max 5", nor the 30 of "2 x 30 min".
+_TIMES = re.compile(r"(?:(?<![^\W\d_])x|[×*])\s*(\d{1,5})(?!\d|[\s-]*min)", re.IGNORECASE)
+_TIMES_FIRST = re.compile(r"(?<!\d)(\d{1,5})\s*[x×*]\s*\d{1,5}[\s-]*min", re.IGNORECASE)
 _WORDS = {"virtual": re.compile(r"\bonline\b", re.IGNORECASE), "xray_review": re.compile(r"\bx-?ray\b", re.IGNORECASE)}
 _LABELS = {label.casefold(): code for code, label in TYPES.items()}
 
 
 @dataclass(frozen=True)
 class Hours:
-    """How an hours event is cut. `types` empty: every kind of appointment."""
+    """How an hours event is cut. `types` empty: every kind of appointment; `capacity` 0: none at all."""
 
     slot_minutes: int
     capacity: int
@@ -48,9 +49,11 @@ def read_hours(component: Component, default_slot: int, default_capacity: int) -
     """What the VEVENT says: its title first, then what was stored beside it, then the doctor's defaults."""
     title = component.plain("SUMMARY")
     slot = _within(_number(_MINUTES, title), MAX_SLOT) or _within(_stored_slot(component), MAX_SLOT)
-    capacity = _within(_number(_TIMES, title), MAX_CAPACITY) or _within(_stored_capacity(component), MAX_CAPACITY)
+    spoken = _number(_TIMES, title) or _number(_TIMES_FIRST, title)
+    capacity = _within(spoken, MAX_CAPACITY) or _within(_stored_capacity(component), MAX_CAPACITY)
     types = _spoken_types(component, title) or tuple((component.value(TYPES_LINE) or "").split())
-    return Hours(slot or default_slot, capacity or default_capacity, types, component.plain("LOCATION"))
+    seats = 0 if _is_all_day(component) else capacity or default_capacity
+    return Hours(slot or default_slot, seats, types, component.plain("LOCATION"))
 
 
 def weekly_hours(
@@ -125,6 +128,12 @@ def _into_zone(calendar: Component, zone: ZoneInfo) -> None:
         if line is not None:
             set_time(head, name, instant(read_time(line, zone, calendar), zone), zone)
     ensure_vtimezones(calendar)
+
+
+def _is_all_day(component: Component) -> bool:
+    """A note for the day, not hours from midnight to midnight."""
+    begin = component.first("DTSTART")
+    return begin is not None and len(begin.value.strip()) == 8
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int:

@@ -266,8 +266,12 @@ def _merge_time(work: _Merge, old: Component, new: Component) -> None:
     if new.first("DTSTART") is None:
         return
     old_start, old_end, _ = span(old, work.zone, work.calendar)
-    start, end, _ = span(new, work.zone, work.put)
-    if end <= start or (new.first("DTEND") is None and new.first("DURATION") is None):
+    start, end, all_day = span(new, work.zone, work.put)
+    if all_day:
+        # Dropped among the all-day events: another day, at the time of day that it had.
+        wall = old_start.astimezone(work.zone).time()
+        start = datetime.combine(start.astimezone(work.zone).date(), wall, work.zone).astimezone(UTC)
+    if end <= start or all_day or (new.first("DTEND") is None and new.first("DURATION") is None):
         end = start + (old_end - old_start)
     if (start, end) != (old_start, old_end):
         appt.set_times(old, start, end, work.zone, work.now)

@@ -397,6 +397,9 @@ def _tell_doctor(
             notifications.notice(session, owner.id, "This appointment overlaps another one.", now, appointment)
         if visit.outside_hours and not (was and was.outside_hours):
             notifications.notice(session, owner.id, "This appointment lies outside your hours.", now, appointment)
+        if was and visit.start <= now < was.start:
+            text = "This appointment was moved into the past, and the patient was not told."
+            notifications.notice(session, owner.id, text, now, appointment)
         if was and visit.status != was.status and visit.status not in ("rescheduled", "scheduled"):
             if visit.status == "confirmed":
                 visit.confirmed_at = now

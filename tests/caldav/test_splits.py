@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from storage import accounts, appointment_types, booking, edits, hours
-from storage.models import Appointment, Claim, OutboxMessage, Visit
+from storage.models import Appointment, Claim, Notice, OutboxMessage, Visit
 from storage.policy import SYSTEM, VISITOR
 from tests.caldav.helpers import Clinic, Dav
 
@@ -200,3 +200,12 @@ def test_split_of_many_past_weeks_finds_its_visits(phone: Phone) -> None:
     assert phone.messages() == ["appointment_changed"]
     assert phone.visits()[phone.id] == [("03.11. 12:00", "rescheduled"), ("10.11. 12:00", "rescheduled")]
     assert timedelta(0) < datetime(2026, 11, 3, 11, tzinfo=UTC) - phone.clinic.clock()
+
+
+def test_appointment_dragged_into_the_past_tells_the_doctor_and_nobody_else(clinic: Clinic) -> None:
+    phone = phone_with(clinic, None)
+    phone.put(phone.path, phone.text.replace("20261013T10", "20261001T10"))
+    phone.settle()
+    assert phone.messages() == []
+    with clinic.db.reading() as session:
+        assert any("into the past" in text for text in session.scalars(select(Notice.text)))

@@ -38,6 +38,9 @@ def titled(title: str, **lines: str) -> Component:
         ("Ordination x2", 30, 2),
         ("Clinic hours", 30, 4),
         ("X-ray hours, max 5 people", 30, 4),
+        ("Ordination 2 x 30 min", 30, 2),
+        ("Ordination 3×15min", 15, 3),
+        ("15-min slots", 15, 4),
         ("Clinic hours (0 min × 0)", 30, 4),
         ("Clinic hours (99999 min × 99999)", 30, 4),
     ],
@@ -45,6 +48,11 @@ def titled(title: str, **lines: str) -> Component:
 def test_slot_and_capacity_come_from_the_title_or_are_the_doctors(title, slot, capacity):
     found = read_hours(titled(title), 30, 4)
     assert (found.slot_minutes, found.capacity) == (slot, capacity)
+
+
+def test_all_day_event_among_the_hours_opens_no_night():
+    event = titled("Training", DTSTART="20261124")
+    assert read_hours(event, 30, 4).capacity == 0
 
 
 def test_what_is_stored_beside_fills_what_the_title_leaves_open():

@@ -173,6 +173,17 @@ def test_a_floating_time_is_the_doctors(stored):
     assert span(event(merged.calendar), VIENNA)[1] == datetime(2026, 11, 26, 10, tzinfo=UTC)
 
 
+def test_dropped_among_the_all_day_events_it_keeps_its_time_of_day(stored):
+    mine = copy_of(stored)
+    for name, day in (("DTSTART", "20261126"), ("DTEND", "20261127")):
+        event(mine).set(name, day, (("VALUE", ("DATE",)),))
+    merged = merge(stored, mine, VIENNA, NOW)
+    begin, end, all_day = span(event(merged.calendar), VIENNA)
+    before = span(event(stored), VIENNA)
+    assert not all_day
+    assert (begin, end - begin) == (before[0] + timedelta(days=1), before[1] - before[0])
+
+
 def test_a_time_in_utc_that_is_the_same_instant_is_no_move(stored):
     mine = copy_of(stored)
     event(mine).set("DTSTART", "20261125T082000Z")
