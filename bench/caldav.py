@@ -72,6 +72,7 @@ class _Bench:
         for number in range(_ROUNDS + 1):
             for server in (self.ours, self.peer):
                 if prepare is not None:
+                    server.connect()
                     prepare(server)
                 _time(server, work, check, timings[server.name], count=number > 0)
             if number and perf_counter() - began > _SECONDS:
@@ -116,6 +117,7 @@ def table() -> None:
 
 
 def _time(server: Server, work: Work, check: Check, timing: Timing, *, count: bool) -> None:
+    server.connect()
     cpu, began = server.cpu(), perf_counter()
     answers = work(server)
     seconds = perf_counter() - began
@@ -355,7 +357,10 @@ def _put_new(bench: _Bench, count: int, connections: int) -> None:
 
         def putter(share: Sequence[Event]) -> list[Answer]:
             connection = server.connection()
-            return [server.ask("PUT", calendar + e.href, e.text(), _ICS, connection) for e in share]
+            try:
+                return [server.ask("PUT", calendar + e.href, e.text(), _ICS, connection) for e in share]
+            finally:
+                connection.close()
 
         with ThreadPoolExecutor(connections) as pool:
             shares = [new[number::connections] for number in range(connections)]
@@ -371,6 +376,7 @@ def _put_new(bench: _Bench, count: int, connections: int) -> None:
     span = bench.monday - timedelta(days=800), bench.monday + timedelta(days=800)
     timings = {server.name: Timing() for server in (bench.ours, bench.peer)}
     for server in (bench.ours, bench.peer):
+        server.connect()
         server.ask("MKCALENDAR", calendar)
         _time(server, put, check, timings[server.name], count=True)
     bench.add(name, "7×", timings, count)

@@ -18,7 +18,7 @@ _YEAR = timedelta(days=364)
 _WORDS = (
     "review call with supplier about delivery dates room booked projector needed please bring the forms "
     "train leaves at ten back before noon ask for Anna at the desk second floor left door parking behind the house"
-).split()
+)
 
 # (recurrence id, start, end) of one occurrence
 Instance = tuple[str, datetime, datetime]
@@ -119,8 +119,8 @@ def events(count: int, monday: datetime, *, seed: int = 1, name: str = "event") 
             uid=f"{name}-{number:05d}-{random.getrandbits(64):016x}",
             start=start,
             length=timedelta(minutes=random.choice((15, 30, 45, 60, 90))),
-            summary=f"Event {number}: {' '.join(random.choices(_WORDS, k=4))}",
-            about=" ".join(random.choices(_WORDS, k=random.randrange(5, 60))),
+            summary=f"Event {number}: {' '.join(random.choices(_WORDS.split(), k=4))}",
+            about=" ".join(random.choices(_WORDS.split(), k=random.randrange(5, 60))),
             busy=random.random() < 0.85,
         )
         if weekly:

@@ -64,6 +64,13 @@ class Server:
     def connection(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self.port, timeout=600)
 
+    def connect(self) -> None:
+        """A new connection for what follows: the other server's turn may have been longer than this one keeps it."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self.connection()
+        self._connection.connect()
+
     def ask(
         self,
         method: str,
