@@ -29,7 +29,7 @@ def ready(db: Database) -> str | None:
     try:
         current = db.current_revision()
     except DatabaseUnavailable as error:
-        return str(error)
+        return f"{str(error).rstrip('.')}. Check CLINICDAV_DATABASE_URL and the disk."
     if current is None:
         return "The database is empty: run clinicdav init."
     if current != db.head_revision():

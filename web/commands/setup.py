@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-import caldav_bridge
+from caldav_bridge.app import configuration_file
 from storage import accounts, demo
 from storage.db import Database
 from storage.settings import Settings, create_secret
@@ -55,16 +55,10 @@ def install(settings: Settings) -> Database:
     if settings.secret is None:
         create_secret(settings.home)
     if not (settings.home / _CONF).exists():
-        shutil.copyfile(_packaged_conf(), settings.home / _CONF)
+        shutil.copyfile(configuration_file(settings), settings.home / _CONF)
     db = Database(settings.database_url, settings)
     db.upgrade()
     return db
-
-
-def _packaged_conf() -> Path:
-    """In a wheel it lies in the package, in a checkout at the top."""
-    package = Path(caldav_bridge.__file__).parent
-    return next(path for path in (package / _CONF, package.parent / _CONF) if path.exists())
 
 
 def choose_demo_home() -> None:
