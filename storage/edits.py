@@ -25,6 +25,17 @@ from storage.policy import SYSTEM, Actor, can
 from storage.settings import Settings
 from storage.writes import Write
 
+# How a doctor says each command, for the notice of one that is refused.
+_SAID = {
+    "confirm": "#confirm",
+    "start": "#start",
+    "complete": "#done",
+    "no-show": "#noshow",
+    "cancel": "#cancel",
+    "uncancel": "being taken up again without #rebook",
+    "rebook": "#rebook",
+}
+
 
 @dataclass(frozen=True)
 class Written:
@@ -356,7 +367,9 @@ def _carry_out(
                 appointment_text.set_status(component, new, now)
         except IllegalTransition:
             appointment_text.set_status(component, current, now)
-            refused.add(f"An appointment that is {status.STATUSES[current].lower()} does not take “{command.action}”.")
+            refused.add(
+                f"An appointment that is {status.STATUSES[current].lower()} does not take {_SAID[command.action]}."
+            )
     return refused
 
 

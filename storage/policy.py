@@ -142,7 +142,7 @@ def can(actor: Actor, action: str, obj: object = None) -> bool:
     own = _is_own(actor, facts)
     if action == "leave.approve" and actor.role == "doctor":
         return own and isinstance(obj, Account) and obj.approves_own_leave
-    if facts.private:
+    if facts.private or (action == "home.read" and not facts.public):
         return own
     return scope == "any" or own
 

@@ -182,7 +182,7 @@ class Clock:
 
 @dataclass
 class Clinic:
-    """Doctors lee and smith, receptionist desk, admin root; each with an app password."""
+    """Doctors lee and smith, receptionist desk, admin chief; each with an app password."""
 
     db: Database
     settings: Settings
@@ -202,7 +202,7 @@ def make_clinic(database: Database) -> Clinic:
     assert database.settings is not None
     clock = Clock()
     clinic = Clinic(database, database.settings, clock, create_dav_app(database, database.settings, clock))
-    people = {"lee": "doctor", "smith": "doctor", "desk": "receptionist", "root": "admin"}
+    people = {"lee": "doctor", "smith": "doctor", "desk": "receptionist", "chief": "admin"}
     with database.transaction() as session:
         for username, role in people.items():
             account = accounts.create_account(
