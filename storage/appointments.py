@@ -112,7 +112,7 @@ def find(
     limit: int = 50,
 ) -> Page:
     """Visits in order of start that overlap [start, end), `limit` at a time; `after` is the former page's."""
-    asked = _rows()
+    asked = rows()
     if doctors is not None:
         asked = asked.where(Appointment.doctor_id.in_(doctors))
     if patients is not None:
@@ -127,16 +127,16 @@ def find(
         begin, appointment_id = _cursor(after)
         asked = asked.where(or_(Visit.start > begin, and_(Visit.start == begin, Visit.appointment_id > appointment_id)))
     found = session.execute(asked.order_by(Visit.start, Visit.appointment_id).limit(limit + 1)).all()
-    rows = [Row(*row) for row in found[:limit]]
-    more = len(found) > limit and rows
-    return Page(rows, f"{rows[-1].visit.start.isoformat()}~{rows[-1].appointment.id}" if more else None)
+    page = [Row(*row) for row in found[:limit]]
+    more = len(found) > limit and page
+    return Page(page, f"{page[-1].visit.start.isoformat()}~{page[-1].appointment.id}" if more else None)
 
 
 def in_range(
     session: Session, doctors: Sequence[Account], start: datetime, end: datetime, *, cancelled: bool = True
 ) -> list[Row]:
     """All visits of these doctors that overlap [start, end), in order: a day's or a week's calendar."""
-    asked = _rows().where(
+    asked = rows().where(
         Appointment.doctor_id.in_([doctor.id for doctor in doctors]), Visit.end > start, Visit.start < end
     )
     if not cancelled:
@@ -160,7 +160,8 @@ def affected_by(session: Session, doctor_id: int, start: datetime, end: datetime
     return list(dict.fromkeys(found))
 
 
-def _rows() -> Select[Appointment, Visit, Account, Patient, AppointmentType]:
+def rows() -> Select[Appointment, Visit, Account, Patient, AppointmentType]:
+    """What a `Row` is made of, to be narrowed down."""
     return (
         select(Appointment, Visit, Account, Patient, AppointmentType)
         .join(Visit, Visit.appointment_id == Appointment.id)

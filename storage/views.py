@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ical import lines
@@ -58,21 +58,11 @@ def chosen_visit(detail: AppointmentView, recurrence_id: str, now: datetime) -> 
     return next(coming, detail.visits[-1])
 
 
-def _rows() -> Select[Appointment, Visit, Account, Patient, AppointmentType]:
-    return (
-        select(Appointment, Visit, Account, Patient, AppointmentType)
-        .join(Visit, Visit.appointment_id == Appointment.id)
-        .join(Account, Account.id == Appointment.doctor_id)
-        .join(Patient, Patient.id == Appointment.patient_id)
-        .join(AppointmentType, AppointmentType.code == Appointment.type_code)
-    )
-
-
 def visits_of_patient(
     session: Session, patient_id: UUID, now: datetime, limit: int = 100
 ) -> tuple[list[Row], list[Row]]:
     """(what is to come, in order; what is over, the latest first)."""
-    chosen = _rows().where(Appointment.patient_id == patient_id)
+    chosen = appointments.rows().where(Appointment.patient_id == patient_id)
     ahead = chosen.where(Visit.end > now, Visit.status.in_(UPCOMING)).order_by(Visit.start)
     over = chosen.where(or_(Visit.end <= now, Visit.status.not_in(UPCOMING))).order_by(Visit.start.desc())
     return (
@@ -186,7 +176,7 @@ def own_account(session: Session, account_id: int) -> Account:
 
 def export_patient(session: Session, patient: Patient) -> dict[str, Any]:
     """What a patient may take along: contact, appointments with what they wrote, waitlist entries. No notes of doctors."""
-    found = session.execute(_rows().where(Appointment.patient_id == patient.id).order_by(Visit.start))
+    found = session.execute(appointments.rows().where(Appointment.patient_id == patient.id).order_by(Visit.start))
     rows = [Row(*row) for row in found]
     written = {row.appointment.id: appointments.details(session, row.appointment.id) for row in rows}
     waiting = session.scalars(select(WaitlistEntry).where(WaitlistEntry.patient_id == patient.id))
