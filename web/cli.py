@@ -129,7 +129,7 @@ def worker(context: Context, concurrency: int) -> None:
 def beat(context: Context) -> None:
     """Run Celery's clock against the broker. Any number of them is harmless."""
     application = _with_broker(context)
-    application.start(["beat", "--loglevel=WARNING", f"--schedule={context.settings.home / 'beat-schedule'}"])
+    application.start(["beat", "--loglevel=WARNING"])
 
 
 def _with_broker(context: Context) -> Any:
