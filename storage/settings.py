@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     clinic_name: str = "Practice"
     timezone: str = "Europe/Vienna"
 
-    # smtp://user:password@host:port, smtps://…, …?starttls=1; None: nothing is mailed
+    # smtp://user:password@host:port, smtps://…, …?starttls=1; None: mails are written to HOME/outbox
     smtp_url: str | None = Field(default=None, repr=False)
     mail_from: str = Field(default_factory=_address_at_domain)
     # The HTTP gateway that takes text messages

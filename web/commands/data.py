@@ -154,7 +154,7 @@ def check_command(context: Context) -> None:
         "database": f"{db.dialect}, revision {db.current_revision()}",
         "public URL": settings.public_url,
         "broker": "configured" if settings.broker_url else "none: the worker is embedded",
-        "e-mail": "configured" if settings.smtp_url else "not configured: nothing is mailed",
+        "e-mail": "configured" if settings.smtp_url else f"not configured: written to {settings.home / 'outbox'}",
         **counts,
         "outbox": ", ".join(f"{count} {state}" for state, count in sorted(backlog.by_state.items())) or "empty",
     }
