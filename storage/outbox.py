@@ -276,9 +276,9 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         return Stale("moved")
     settings = _settings(session)
     patient = session.get_one(Patient, appointment.patient_id)
-    address = _address(row, patient)
-    if address is None:
-        return Stale("no_address")
+    address = _address(row, patient, settings)
+    if isinstance(address, Stale):
+        return address
     channel, to = address
     zone = timezones.zone(doctor.timezone)
     was = _instant(row.payload["was"]).astimezone(zone) if row.payload.get("was") else None
@@ -378,9 +378,9 @@ def _to_patient(
 ) -> Message | Stale:
     settings = _settings(session)
     patient = session.get_one(Patient, patient_id)
-    address = _address(row, patient)
-    if address is None:
-        return Stale("no_address")
+    address = _address(row, patient, settings)
+    if isinstance(address, Stale):
+        return address
     zone = timezones.zone(settings.timezone if doctor is None else doctor.timezone)
     return Message(
         dedupe_key=row.dedupe_key,
@@ -398,12 +398,13 @@ def _to_patient(
     )
 
 
-def _address(row: OutboxMessage, patient: Patient) -> tuple[str, str] | None:
+def _address(row: OutboxMessage, patient: Patient, settings: Settings) -> tuple[str, str] | Stale:
     if row.channel == "email" and patient.email:
         return "email", patient.email
-    if patient.phone and (row.channel == "sms" or row.template in _URGENT):
-        return "sms", patient.phone
-    return None
+    if not patient.phone or (row.channel != "sms" and row.template not in _URGENT):
+        return Stale("no_address")
+    # A practice without a gateway sends no text messages: nothing has failed.
+    return Stale("no_gateway") if settings.sms_url is None else ("sms", patient.phone)
 
 
 def _itip(

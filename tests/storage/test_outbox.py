@@ -10,7 +10,7 @@ import recurring_ical_events
 from icalendar import Calendar
 from sqlalchemy import select, update
 
-from storage import accounts, booking, outbox
+from storage import accounts, booking, outbox, reminders
 from storage.db import Database
 from storage.models import OutboxMessage, Patient, Visit
 from storage.outbox import Later, Lease, Message, Stale
@@ -233,6 +233,7 @@ def test_what_a_calendar_app_has_just_changed_is_not_told_yet(practice: Any, at:
 def test_who_has_no_email_address_is_told_of_changes_by_text_message(
     practice: Any, at: Callable[..., datetime]
 ) -> None:
+    practice.db.settings = practice.db.settings.model_copy(update={"sms_url": "http://127.0.0.1:9/"})
     booked = practice.book(at(9))
     with practice.writing() as session:
         session.execute(update(Patient).values(email=""))
@@ -246,6 +247,21 @@ def test_who_cannot_be_reached_is_not_written_to(practice: Any, at: Callable[...
     with practice.writing() as session:
         session.execute(update(Patient).values(email="", phone=""))
     assert read(practice) == [Stale("no_address")]
+
+
+def test_without_a_gateway_text_messages_are_dropped_and_none_has_failed(
+    practice: Any, at: Callable[..., datetime]
+) -> None:
+    booked = practice.book(at(9))
+    clear(practice)
+    practice.now = at(7)
+    with practice.writing() as session:
+        reminders.due_to_outbox(session, practice.now)
+    assert [isinstance(each, Message) or each for each in read(practice)] == [True, Stale("no_gateway")]
+    with practice.writing() as session:
+        session.execute(update(Patient).values(email=""))
+        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+    assert read(practice)[-1] == Stale("no_gateway")
 
 
 def test_a_series_is_confirmed_in_one_message(practice: Any, at: Callable[..., datetime]) -> None:
