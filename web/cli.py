@@ -90,8 +90,8 @@ def _serve(settings: Settings, listener: socket.socket, workers: int, with_tasks
         return
     jobs: list[Callable[[], None]] = [partial(_work, settings, listener, False)] * workers
     if with_tasks:
-        jobs.append(partial(_only_tasks, settings))
-    server.serve_in_processes(jobs)
+        jobs.append(partial(_only_tasks, settings, listener))
+    server.serve_in_processes(jobs, listener)
 
 
 def _work(settings: Settings, listener: socket.socket, with_tasks: bool) -> None:
@@ -105,7 +105,8 @@ def _work(settings: Settings, listener: socket.socket, with_tasks: bool) -> None
         db.dispose()
 
 
-def _only_tasks(settings: Settings) -> None:
+def _only_tasks(settings: Settings, listener: socket.socket) -> None:
+    listener.close()
     db = Database(settings.database_url, settings)
     running = tasks.embedded.start(settings, db, utc_now)
     try:

@@ -109,10 +109,11 @@ def wait_for_stop() -> None:
     stopped.wait()
 
 
-def serve_in_processes(jobs: list[Callable[[], None]]) -> None:
+def serve_in_processes(jobs: list[Callable[[], None]], listener: socket.socket) -> None:
     """Run each job in a process of its own until SIGTERM or SIGINT. One that dies is started again.
 
-    Called before there is any thread or database connection here: neither survives a fork.
+    Each job that does not serve closes its copy of `listener`: whoever connects while a copy is open but nobody
+    accepts would be cut off. Called before there is any thread or database connection here: neither survives a fork.
     """
     stopping = False
     running: dict[int, Callable[[], None]] = {}
@@ -121,6 +122,7 @@ def serve_in_processes(jobs: list[Callable[[], None]]) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         nonlocal stopping
         stopping = True
+        listener.close()
         for pid in running:
             os.kill(pid, signal.SIGTERM)
 
