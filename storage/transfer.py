@@ -11,11 +11,14 @@ from sqlalchemy.orm import Session
 from ical import guard, lines, timezones, vcalendar
 from ical.errors import InvalidCalendarData, Refusal
 from ical.lines import Component, Line
-from storage import collections, edits, objects
+from storage import audit, collections, edits, objects
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor
 
 LARGEST_FILE = 8 * 1024 * 1024
+_TIMES = frozenset(
+    {"COMPLETED", "CREATED", "DTEND", "DTSTAMP", "DTSTART", "DUE", "DURATION", "LAST-MODIFIED", "RECURRENCE-ID"}
+)
 _SAFE_HREF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}")
 
 
@@ -30,7 +33,10 @@ def read_file(data: bytes, owner: Account) -> guard.ImportResult:
     Raises InvalidCalendarData when the file is no calendar at all."""
     if len(data) > LARGEST_FILE:
         raise InvalidCalendarData(f"The file is larger than {LARGEST_FILE >> 20} MiB.")
-    return guard.check_calendar_file(data, timezones.zone(owner.timezone))
+    read = guard.check_calendar_file(data, timezones.zone(owner.timezone))
+    for calendar in read.objects:
+        _trim_times(calendar)
+    return read
 
 
 def import_object(
@@ -50,18 +56,19 @@ def import_object(
     return None
 
 
-def export_calendar(session: Session, collection: Collection) -> Iterator[str]:
+def export_calendar(session: Session, collection: Collection, now: datetime) -> Iterator[str]:
     """One VCALENDAR with every object of the calendar, in pieces. Each time zone stands in it once."""
+    audit.note(session, "calendar.exported", f"collection:{collection.id}", now)
     yield f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:{vcalendar.PRODID}\r\nCALSCALE:GREGORIAN\r\n"
     name = _display_name(collection)
     yield Line("X-WR-CALNAME", lines.escape(name)).text()
     zones: dict[str, str] = {}
-    for text in _texts(session, collection):
-        for zone in lines.parse(text).components("VTIMEZONE"):
+    for calendar in _calendars(session, collection):
+        for zone in calendar.components("VTIMEZONE"):
             zones.setdefault(zone.plain("TZID"), zone.text())
     yield from zones.values()
-    for text in _texts(session, collection):
-        for component in lines.parse(text).components():
+    for calendar in _calendars(session, collection):
+        for component in calendar.components():
             if component.name != "VTIMEZONE":
                 yield component.text()
     yield "END:VCALENDAR\r\n"
@@ -76,11 +83,23 @@ def href_of(uid: str) -> str:
     return f"{uid if _SAFE_HREF.fullmatch(uid) else sha256(uid.encode()).hexdigest()[:40]}.ics"
 
 
-def _texts(session: Session, collection: Collection) -> Iterator[str]:
+def _calendars(session: Session, collection: Collection) -> Iterator[Component]:
+    """As they are served, but with one VTIMEZONE for one zone, whatever each app called and defined it."""
     chosen = select(CalendarObject.served_text).where(
         CalendarObject.collection_id == collection.id, CalendarObject.deleted.is_(False)
     )
-    yield from session.scalars(chosen.order_by(CalendarObject.id).execution_options(yield_per=500))
+    for text in session.scalars(chosen.order_by(CalendarObject.id).execution_options(yield_per=500)):
+        calendar = lines.parse(text)
+        timezones.ensure_vtimezones(calendar)
+        yield calendar
+
+
+def _trim_times(calendar: Component) -> None:
+    """Some apps left blanks behind their times, over which others stumble."""
+    for component in calendar.walk():
+        for line in component.lines():
+            if line.name in _TIMES and line.value != line.value.strip():
+                line.value, line.raw = line.value.strip(), ""
 
 
 def _display_name(collection: Collection) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import CliRunner
+from icalendar import Calendar
 
 from web.cli import main
 
@@ -197,7 +198,7 @@ def test_a_password_comes_from_standard_input(clinic: Home) -> None:
 def test_import_lists_what_is_refused_and_takes_the_rest(clinic: Home) -> None:
     good = EVENT.format(uid="good", summary="Good", more="RRULE:FREQ=WEEKLY;COUNT=3\n")
     bad = EVENT.format(uid="bad", summary="Bad", more="RRULE:FREQ=SECONDLY\n")
-    other = EVENT.format(uid="other", summary="Other; with, everything\\n", more="")
+    other = EVENT.format(uid="other", summary="Other; with, everything\\n", more="CREATED:20030819T222017Z \n")
     path = clinic.path / "x.ics"
     path.write_bytes(calendar(good, bad, other).encode())
     done = clinic.run("import", str(path), "lee/personal")
@@ -206,6 +207,7 @@ def test_import_lists_what_is_refused_and_takes_the_rest(clinic: Home) -> None:
     assert "Imported 2, refused 1." in done.stderr
     exported = clinic.out("export", "lee/personal")
     assert sorted(re.findall(r"^UID:(.+)$", exported, re.MULTILINE)) == ["good", "other"]
+    assert len(Calendar.from_ical(exported).walk("VTIMEZONE")) == 1
     # The same again replaces, and what was exported can be imported.
     assert "Imported 2" in clinic.run("import", str(path), "lee/personal").stderr
     back = clinic.path / "back.ics"
