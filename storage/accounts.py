@@ -19,12 +19,12 @@ from uuid import UUID, uuid4
 import phonenumbers
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from ical import timezones
 from ical.errors import InvalidInput, TooManyAttempts
-from storage import collections
+from storage import audit, collections
 from storage.db import Database, DatabaseUnavailable, write_beside
 from storage.models import (
     Account,
@@ -70,6 +70,9 @@ _COMMON = re.findall(
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 # Verified when there is no such account, so that both answers take the same time.
 _NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+# Asked at every request of a calendar app.
+_BY_PREFIX = select(Account, AppPassword).join(AppPassword).where(AppPassword.prefix == bindparam("prefix"))
 
 _FREE_FAILURES = {"account": 4, "address": 20}
 _LONGEST_DELAY = {"account": timedelta(minutes=5), "address": timedelta(minutes=15)}
@@ -144,6 +147,7 @@ def create_account(
         )
     session.flush()
     collections.ensure_home(session, account, now)
+    audit.note(session, "account.created", _object(account), now, role=role)
     return account
 
 
@@ -157,21 +161,23 @@ def doctors(session: Session) -> list[Account]:
     return list(session.scalars(chosen.order_by(Account.name, Account.id)))
 
 
-def disable(session: Session, account: Account) -> None:
+def disable(session: Session, account: Account, now: datetime) -> None:
     """Nobody enters with this account any more: its sessions end, its other secrets are refused while it lasts."""
     account.disabled = True
     end_sessions(session, account)
+    audit.note(session, "account.disabled", _object(account), now)
 
 
 # Passwords of people
 
 
-def set_password(session: Session, account: Account, password: str) -> None:
+def set_password(session: Session, account: Account, password: str, now: datetime) -> None:
     """Raises InvalidInput for a weak one. Ends the account's sessions."""
     _check_strength(password, account, _settings(session))
     account.password_hash = _HASHER.hash(_normalised(password))
     end_sessions(session, account)
     session.flush()
+    audit.note(session, "password.changed", _object(account), now)
 
 
 def check_password(db: Database, username: str, password: str, address: str, now: datetime) -> Account | None:
@@ -188,6 +194,11 @@ def check_password(db: Database, username: str, password: str, address: str, now
             _count_failure(session, key, now)
         account = by_username(session, username)
     if not _verify(account, password):
+        with db.transaction() as session:
+            failures = session.scalar(select(LoginAttempt.failures).where(LoginAttempt.key == keys["account"])) or 0
+            audit.note(
+                session, "login.failed", "account" if account is None else _object(account), now, failures=failures
+            )
         return None
     assert account is not None
     with db.transaction() as session:
@@ -291,6 +302,7 @@ def add_app_password(session: Session, account: Account, label: str, profile: st
         )
     )
     session.flush()
+    audit.note(session, "app_password.added", _object(account), now, profile=profile)
     return "-".join([prefix, *(body[i : i + 5] for i in range(0, 25, 5))]) + body[25:]
 
 
@@ -300,9 +312,7 @@ def check_app_password(
     """The account and the app password it came with. The login is the username or, as some apps want, the e-mail."""
     # Phones capitalise, and people copy with the dashes or without them.
     typed = re.sub(r"[\s-]", "", password).casefold()
-    found = session.execute(
-        select(Account, AppPassword).join(AppPassword).where(AppPassword.prefix == typed[:8])
-    ).one_or_none()
+    found = session.execute(_BY_PREFIX, {"prefix": typed[:8]}).one_or_none()
     digest = _digest(_settings(session), "app-password", typed)
     if found is None or not hmac.compare_digest(found[1].digest, digest):
         return None
@@ -332,6 +342,7 @@ def add_api_token(session: Session, account: Account, label: str, now: datetime)
         )
     )
     session.flush()
+    audit.note(session, "token.added", _object(account), now)
     return token
 
 
@@ -348,6 +359,8 @@ def check_api_token(session: Session, token: str, now: datetime) -> Account | No
 def revoke(session: Session, secret: AppPassword | ApiToken, now: datetime) -> None:
     secret.revoked_at = secret.revoked_at or now
     session.flush()
+    kind = "app_password" if isinstance(secret, AppPassword) else "token"
+    audit.note(session, f"{kind}.revoked", f"account:{secret.account_id}", now, id=secret.id)
 
 
 def app_passwords(session: Session, account: Account) -> list[AppPassword]:
@@ -397,6 +410,8 @@ def new_session(session: Session, account: Account | None, data: dict[str, Any],
         )
     )
     session.flush()
+    if account is not None:
+        audit.note(session, "login", _object(account), now)
     return token
 
 
@@ -424,8 +439,11 @@ def save_session(session: Session, token: str, data: dict[str, Any], now: dateti
     session.execute(update(WebSession).where(WebSession.digest == digest).values(data=data, seen_at=now))
 
 
-def end_session(session: Session, token: str) -> None:
-    session.execute(delete(WebSession).where(WebSession.digest == _digest(_settings(session), "session", token)))
+def end_session(session: Session, token: str, now: datetime) -> None:
+    ended = delete(WebSession).where(WebSession.digest == _digest(_settings(session), "session", token))
+    for account_id in session.scalars(ended.returning(WebSession.account_id)).all():
+        if account_id is not None:
+            audit.note(session, "logout", f"account:{account_id}", now)
 
 
 def end_sessions(session: Session, account: Account) -> None:
@@ -449,6 +467,7 @@ def create_login_link(
     expires = now + timedelta(minutes=minutes)
     session.add(SecretLink(digest=digest, kind=kind, account_id=account.id, expires_at=expires))
     session.flush()
+    audit.note(session, "link.created", _object(account), now, kind=kind)
     return token
 
 
@@ -476,7 +495,10 @@ def use_login_link(session: Session, token: str, now: datetime, *, kind: str = "
         .returning(SecretLink.digest)
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    return account if used is not None else None
+    if account is None or used is None:
+        return None
+    audit.note(session, "link.used", _object(account), now, kind=kind)
+    return account
 
 
 # Patients
@@ -542,6 +564,10 @@ def clean_phone(phone: str) -> str:
         # Without a country it stays as it was typed: the gateway knows its own country.
         return digits
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _object(account: Account) -> str:
+    return f"account:{account.id}"
 
 
 def _clean_label(label: str) -> str:

@@ -1,12 +1,14 @@
 """Kinds of appointment: the six that every practice starts with, and its own."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical.errors import InvalidInput, NotFound
+from storage import audit
 from storage.models import AppointmentType
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -40,7 +42,7 @@ def get(session: Session, code: str) -> AppointmentType:
     return found
 
 
-def create(session: Session, code: str, **values: Any) -> AppointmentType:
+def create(session: Session, code: str, *, now: datetime, **values: Any) -> AppointmentType:
     """A new type. `values` are the model's fields. Raises InvalidInput."""
     if not _CODE.fullmatch(code):
         raise InvalidInput("A code is lower-case letters, digits and _, and begins with a letter.", field="code")
@@ -52,16 +54,18 @@ def create(session: Session, code: str, **values: Any) -> AppointmentType:
     _set(made, values)
     session.add(made)
     session.flush()
+    audit.note(session, "type.created", f"type:{code}", now, fields=sorted(values))
     return made
 
 
-def change(session: Session, code: str, **values: Any) -> AppointmentType:
+def change(session: Session, code: str, *, now: datetime, **values: Any) -> AppointmentType:
     """Change some fields. Appointments that are booked keep their times. Raises NotFound, InvalidInput."""
     found = session.get(AppointmentType, code)
     if found is None:
         raise NotFound(f"There is no type of appointment called {code[:64]}.", field="type")
     _set(found, values)
     session.flush()
+    audit.note(session, "type.changed", f"type:{code}", now, fields=sorted(values))
     return found
 
 

@@ -23,7 +23,7 @@ from psycopg import sql
 from sqlalchemy import Table, delete, select, update
 from sqlalchemy.orm import Session
 
-from storage import collections
+from storage import audit, collections
 from storage.db import Database, SchemaTooNew
 from storage.models import Base, Collection, Lease, LoginAttempt, OutboxMessage, WebSession
 from storage.settings import FILE_NAME, SECRET_NAME, Settings
@@ -67,6 +67,8 @@ def backup(db: Database, settings: Settings, target: Path, now: datetime) -> int
         _sync(archive_path)
         os.replace(archive_path, target)
         _sync(target.parent)
+    with db.transaction() as session:
+        audit.note(session, "backup.taken", "installation", now)
     return target.stat().st_size
 
 

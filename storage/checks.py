@@ -7,6 +7,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, aliased
 
 from ical import second_opinion, status, timezones
+from storage import audit
 from storage.db import Database, DatabaseUnavailable
 from storage.models import Account, Appointment, CalendarObject, Claim, Collection, Occurrence, OutboxMessage, Visit
 
@@ -91,6 +92,9 @@ def integrity(db: Database, session: Session, now: datetime) -> list[str]:
         .distinct()
     )
     problems += [f"Appointment {each} is to come and holds no minutes." for each in unclaimed.all()[:20]]
+    broken_row = audit.first_broken(session)
+    if broken_row is not None:
+        problems.append(f"The audit was changed: row {broken_row} does not fit those before it.")
     return problems + _misplaced(session, now)
 
 

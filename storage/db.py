@@ -5,6 +5,7 @@ PostgreSQL's `SELECT … FOR UPDATE` is there (a deferred BEGIN would fail half-
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from storage.policy import SYSTEM, Actor
 from storage.settings import Settings
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -43,9 +45,10 @@ class SchemaTooNew(Exception):
 class Database:
     """An open database. `transaction()` writes, `reading()` reads one consistent snapshot."""
 
-    def __init__(self, url: str, settings: Settings | None = None) -> None:
+    def __init__(self, url: str, settings: Settings | None = None, actor: Actor = SYSTEM) -> None:
         self.url = make_url(url)
         self.settings = settings
+        self._actor = actor
         if self.url.get_backend_name() == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
         self.dialect = self.url.get_backend_name()
@@ -56,6 +59,8 @@ class Database:
         else:
             self._writing = self.engine
             self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # Audit rows of reads that found the database busy: they go with the next write (storage.audit).
+        self.late: deque[Any] = deque()
         # Writers of one process queue here rather than in SQLite's sleeping busy handler.
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
 
@@ -70,18 +75,21 @@ class Database:
         return create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """A session in a writing transaction: committed at the end, rolled back when an exception passes."""
+    def transaction(self, actor: Actor | None = None) -> Iterator[Session]:
+        """A session in a writing transaction: committed at the end, rolled back when an exception passes.
+
+        `actor` is whom the audit names for what is done to accounts and settings; the database's own when left out."""
         with _translated(), self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
-            session.info["settings"] = self.settings
+            session.info.update(settings=self.settings, actor=actor or self._actor, late=self.late)
             yield session
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session that sees one snapshot and writes nothing."""
+    def reading(self, actor: Actor | None = None) -> Iterator[Session]:
+        """A session that sees one snapshot and writes nothing (but for `write_beside`)."""
         with _translated(), Session(self._reading, expire_on_commit=False, autoflush=False) as session:
-            session.info["settings"] = self.settings
-            session.info["writing"] = self._writing
+            session.info.update(
+                settings=self.settings, actor=actor or self._actor, late=self.late, writing=self._writing
+            )
             yield session
 
     def upgrade(self) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ical import appointment as appointment_text
 from ical import feeds
 from ical.errors import InvalidInput
-from storage import occurrences
+from storage import audit, occurrences
 from storage.db import DatabaseUnavailable, write_beside
 from storage.models import Account, Appointment, CalendarObject, Collection, Feed, Patient, Visit
 from storage.settings import Settings
@@ -38,17 +38,18 @@ def add_feed(session: Session, owner: Account | Patient, level: str, label: str,
         if owner.role != "doctor":
             raise InvalidInput("Feeds show the times of doctors.", field="username")
     token = secrets.token_urlsafe(32)
-    session.add(
-        Feed(
-            digest=_digest(session, token),
-            level=level if isinstance(owner, Account) else "patient",
-            label=" ".join(re.sub(r"[\x00-\x1f\x7f]", " ", label).split())[:100],
-            account_id=owner.id if isinstance(owner, Account) else None,
-            patient_id=owner.id if isinstance(owner, Patient) else None,
-            created_at=now,
-        )
+    feed = Feed(
+        digest=_digest(session, token),
+        level=level if isinstance(owner, Account) else "patient",
+        label=" ".join(re.sub(r"[\x00-\x1f\x7f]", " ", label).split())[:100],
+        account_id=owner.id if isinstance(owner, Account) else None,
+        patient_id=owner.id if isinstance(owner, Patient) else None,
+        created_at=now,
     )
+    session.add(feed)
     session.flush()
+    whose = f"account:{owner.id}" if isinstance(owner, Account) else f"patient:{owner.id}"
+    audit.note(session, "feed.added", whose, now, id=feed.id, level=feed.level)
     return token
 
 
@@ -70,6 +71,7 @@ def find_feed(session: Session, token: str, agent: str, now: datetime) -> Feed |
 def revoke(session: Session, feed: Feed, now: datetime) -> None:
     feed.revoked_at = feed.revoked_at or now
     session.flush()
+    audit.note(session, "feed.revoked", f"feed:{feed.id}", now)
 
 
 def version(session: Session, feed: Feed, now: datetime) -> tuple[str, datetime]:

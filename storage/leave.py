@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from ical import leave, lines, recurrence, times, timezones
 from ical.errors import IllegalTransition, InvalidInput, NotFound
-from storage import appointments, collections, notifications, objects
+from storage import appointments, audit, collections, notifications, objects
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor, can
 from storage.settings import Settings
@@ -83,6 +83,7 @@ def decide(session: Session, leave_id: str, approve: bool, *, actor: Actor, now:
     written = objects.put_object(
         session, target, obj.href, calendar, Write(actor, now, "approved" if approve else "rejected")
     )
+    audit.record(session, actor, "leave.approved" if approve else "leave.rejected", f"object:{written.id}", {}, now)
     view = _view(session, written, doctor)
     if approve and view.affected:
         text = f"{len(view.affected)} appointment(s) lie in the approved leave. Keep, move or cancel each."

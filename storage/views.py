@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ical import lines
-from storage import appointments, occurrences
+from storage import appointments, audit, occurrences
 from storage.appointments import AppointmentView, Row
 from storage.models import (
     Account,
@@ -174,8 +174,9 @@ def own_account(session: Session, account_id: int) -> Account:
     return session.get_one(Account, account_id)
 
 
-def export_patient(session: Session, patient: Patient) -> dict[str, Any]:
+def export_patient(session: Session, patient: Patient, now: datetime) -> dict[str, Any]:
     """What a patient may take along: contact, appointments with what they wrote, waitlist entries. No notes of doctors."""
+    audit.note(session, "patient.exported", f"patient:{patient.id}", now)
     found = session.execute(appointments.rows().where(Appointment.patient_id == patient.id).order_by(Visit.start))
     rows = [Row(*row) for row in found]
     written = {row.appointment.id: appointments.details(session, row.appointment.id) for row in rows}

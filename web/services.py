@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from flask import current_app
+from flask import current_app, g
 
 from storage.db import Database
+from storage.policy import VISITOR, Actor
 from storage.settings import Settings
 
 
@@ -32,8 +33,12 @@ def now() -> datetime:
 
 
 def reading() -> AbstractContextManager[Any]:
-    return services().db.reading()
+    return services().db.reading(_actor())
 
 
 def transaction() -> AbstractContextManager[Any]:
-    return services().db.transaction()
+    return services().db.transaction(_actor())
+
+
+def _actor() -> Actor:
+    return cast(Actor, g.get("actor", VISITOR))

@@ -75,13 +75,13 @@ def browser_key() -> str:
 def log_in(session: Any, account: Account) -> None:
     """Begin a login under a new cookie; what the old cookie stood for ends."""
     if getattr(g, "browser_key", ""):
-        accounts.end_session(session, g.browser_key)
+        accounts.end_session(session, g.browser_key, now())
     _set_key(accounts.new_session(session, account, {}, now()))
 
 
 def log_out(session: Any) -> None:
     if getattr(g, "browser_key", ""):
-        accounts.end_session(session, g.browser_key)
+        accounts.end_session(session, g.browser_key, now())
     _set_key(secrets.token_urlsafe(32))
 
 

@@ -42,7 +42,7 @@ def test_portal_password_is_not_taken(lite: Clinic) -> None:
     with lite.db.transaction() as session:
         account = accounts.by_username(session, "lee")
         assert account is not None
-        accounts.set_password(session, account, "seven purple umbrellas")
+        accounts.set_password(session, account, "seven purple umbrellas", lite.clock())
     assert Dav(lite.app, "lee", "seven purple umbrellas").propfind("/").status == 401
 
 

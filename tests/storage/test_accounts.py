@@ -130,7 +130,7 @@ def test_a_wrong_password_an_unknown_name_and_a_disabled_account_are_all_nobody(
     with database.transaction() as session:
         account = accounts.by_username(session, "smith")
         assert account is not None
-        accounts.disable(session, account)
+        accounts.disable(session, account, NOW)
     for username, password in [("lee", "wrong"), ("nobody", GOOD), ("smith", GOOD), ("desk", GOOD), ("desk", "")]:
         assert accounts.check_password(database, username, password, "192.0.2.1", NOW) is None
 
@@ -299,7 +299,7 @@ def test_the_secrets_of_a_disabled_account_let_nobody_in(database: Database) -> 
         token = accounts.add_api_token(session, account, "Lab", NOW)
         cookie = accounts.new_session(session, account, {}, NOW)
     with database.transaction() as session:
-        accounts.disable(session, session.get_one(Account, account.id))
+        accounts.disable(session, session.get_one(Account, account.id), NOW)
     with database.reading() as session:
         assert accounts.check_app_password(session, "lee", secret, "", NOW) is None
         assert accounts.check_api_token(session, token, NOW) is None
@@ -326,7 +326,7 @@ def test_a_new_password_ends_the_sessions(database: Database) -> None:
     account = create(database, password=GOOD)
     with database.transaction() as session:
         token = accounts.new_session(session, account, {}, NOW)
-        accounts.set_password(session, session.get_one(Account, account.id), "another fine passphrase")
+        accounts.set_password(session, session.get_one(Account, account.id), "another fine passphrase", NOW)
         assert accounts.load_session(session, token, NOW) is None
     assert accounts.check_password(database, "lee", GOOD, "192.0.2.1", NOW) is None
 
@@ -334,7 +334,7 @@ def test_a_new_password_ends_the_sessions(database: Database) -> None:
 def test_a_session_that_has_ended_is_not_revived_by_saving_it(database: Database) -> None:
     with database.transaction() as session:
         token = accounts.new_session(session, None, {}, NOW)
-        accounts.end_session(session, token)
+        accounts.end_session(session, token, NOW)
         accounts.save_session(session, token, {}, NOW)
         assert session.scalar(select(func.count()).select_from(WebSession)) == 0
 

@@ -1,14 +1,17 @@
 """The audit chain: whole after anything that was committed, broken by any change to a row."""
 
 import threading
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, select, update
+import pytest
+from sqlalchemy import func, select, text, update
 
-from storage import audit
+from storage import accounts, appointment_types, appointments, audit, feeds, leave
 from storage.db import Database
 from storage.models import Audit
-from storage.policy import Actor
+from storage.policy import SYSTEM, Actor
 
 NOW = datetime(2026, 11, 23, 8, 0, 0, 123456, tzinfo=UTC)
 LEE = Actor("account", "doctor", 1, "lee", label="lee by caldav")
@@ -74,3 +77,126 @@ def test_many_writers_at_once_make_one_chain(database: Database) -> None:
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Audit)) == 80
         assert audit.first_broken(session) is None
+
+
+# What leaves a row
+
+
+def rows(db: Database) -> list[tuple[str, str]]:
+    with db.reading() as session:
+        assert audit.first_broken(session) is None
+        return [(row.action, row.object) for row in session.scalars(select(Audit).order_by(Audit.id))]
+
+
+def test_what_is_done_to_accounts_is_noted_with_ids_alone(database: Database) -> None:
+    with database.transaction(LEE) as session:
+        made = {"role": "doctor", "username": "noor", "name": "Dr. Noor Secret", "email": "noor@private.example"}
+        account = accounts.create_account(session, password="four walls and a roof", **made, now=NOW)
+        whose = f"account:{account.id}"
+        app_password = accounts.add_app_password(session, account, "Noor's phone", "solo", NOW)
+        accounts.revoke(session, accounts.app_passwords(session, account)[0], NOW)
+        token = accounts.add_api_token(session, account, "Noor's lab", NOW)
+        accounts.revoke(session, accounts.api_tokens(session, account)[0], NOW)
+        link = accounts.create_login_link(session, account, NOW)
+        assert accounts.use_login_link(session, link, NOW) is not None
+        assert accounts.use_login_link(session, link, NOW) is None
+        feed = feeds.add_feed(session, account, "busy", "Noor's feed", NOW)
+        found = feeds.find_feed(session, feed, "", NOW)
+        assert found is not None
+        feeds.revoke(session, found, NOW)
+    for name in ("noor", "nobody"):
+        assert accounts.check_password(database, name, "a wrong one", "192.0.2.1", NOW) is None
+    assert accounts.check_password(database, "noor", "four walls and a roof", "192.0.2.1", NOW) is not None
+    with database.transaction(LEE) as session:
+        cookie = accounts.new_session(session, account, {}, NOW)
+        visitor = accounts.new_session(session, None, {}, NOW)
+        for each in (cookie, cookie, visitor):
+            accounts.end_session(session, each, NOW)
+        account = session.get_one(type(account), account.id)
+        accounts.set_password(session, account, "six windows and a door", NOW)
+        accounts.disable(session, account, NOW)
+    assert [row for row in rows(database) if not row[0].startswith("calendar.")] == [
+        ("account.created", whose),
+        ("app_password.added", whose),
+        ("app_password.revoked", whose),
+        ("token.added", whose),
+        ("token.revoked", whose),
+        ("link.created", whose),
+        ("link.used", whose),
+        ("feed.added", whose),
+        ("feed.revoked", f"feed:{found.id}"),
+        ("login.failed", whose),
+        ("login.failed", "account"),
+        ("login", whose),
+        ("logout", whose),
+        ("password.changed", whose),
+        ("account.disabled", whose),
+    ]
+    with database.reading() as session:
+        kept = list(session.scalars(select(Audit)))
+    said = " ".join(f"{row.actor} {row.action} {row.object} {row.detail}" for row in kept).casefold()
+    for secret in ("noor", "private", app_password, token, link, feed, cookie, "192.0.2.1", "nobody"):
+        assert secret.casefold() not in said
+    assert [row.detail["failures"] for row in kept if row.action == "login.failed"] == [1, 1]
+    assert kept[0].actor == "lee by caldav" and kept[0].detail["account"] == 1
+
+
+def test_types_and_leave_decisions_are_noted(practice: Any) -> None:
+    with practice.writing() as session:
+        appointment_types.create(session, "long", name="Long", minutes=45, now=practice.now)
+        appointment_types.change(session, "long", minutes=50, now=practice.now)
+        start, end = practice.now.date() + timedelta(days=30), practice.now.date() + timedelta(days=31)
+        asked = leave.request_leave(session, practice.lee, start, end, "Knee", actor=practice.doctor, now=practice.now)
+    for approve in (True, False):
+        with practice.writing() as session:
+            leave.decide(session, asked.id, approve, actor=SYSTEM, now=practice.now)
+    of = f"object:{asked.object.id}"
+    said = [row for row in rows(practice.db) if row[0].startswith(("type.", "leave."))]
+    assert said == [
+        ("type.created", "type:long"),
+        ("type.changed", "type:long"),
+        ("leave.approved", of),
+        ("leave.rejected", of),
+    ]
+
+
+def test_a_record_that_staff_read_is_noted_and_the_patients_own_is_not(practice: Any, at: Any) -> None:
+    booked = practice.book(at(9))
+    for actor in (practice.doctor, practice.visitor, Actor("account", "patient", 9, label="patient")):
+        with practice.db.reading() as session:
+            assert appointments.read_by(session, actor, booked.appointment.id, practice.now) is not None
+    read = [row for row in rows(practice.db) if row[0] == "appointment.read"]
+    assert read == [("appointment.read", f"appointment:{booked.appointment.id}")]
+
+
+def test_a_read_never_waits_for_a_writer_and_is_noted_with_the_next_write(practice: Any, at: Any) -> None:
+    booked = practice.book(at(9))
+
+    def look() -> None:
+        with practice.db.reading() as session:
+            appointments.read_by(session, practice.doctor, booked.appointment.id, practice.now)
+
+    def reads() -> int:
+        return [action for action, _object in rows(practice.db)].count("appointment.read")
+
+    busy = Database(practice.db.url.render_as_string(hide_password=False), practice.db.settings)
+    with busy.transaction() as session:
+        session.execute(text("SELECT 1"))
+        if busy.dialect == "postgresql":
+            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": audit._CHAIN_LOCK})
+        began = time.monotonic()
+        look()
+        look()
+        assert time.monotonic() - began < 2
+        assert reads() == 0
+    with pytest.raises(LookupError), practice.db.transaction() as session:
+        session.execute(text("SELECT 1"))
+        session.flush()
+        audit._write(session)
+        raise LookupError
+    assert reads() == 0
+    audit.write_late(practice.db)
+    assert reads() == 2
+    look()
+    assert reads() == 3
+    busy.dispose()

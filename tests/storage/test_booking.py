@@ -17,14 +17,16 @@ def test_a_booked_time_is_taken(practice, at):
 
 def test_a_longer_visit_does_not_slip_over_a_shorter_one(practice, at):
     with practice.writing() as session:
-        appointment_types.create(session, "long", name="Long", minutes=45)
+        appointment_types.create(session, "long", now=practice.now, name="Long", minutes=45)
     practice.book(at(9, 20))
     assert practice.try_book(at(9), kind="long") == "slot_taken"
 
 
 def test_buffers_are_kept_free_on_both_sides(practice, at):
     with practice.writing() as session:
-        appointment_types.create(session, "clean", name="Clean", minutes=20, buffer_before=10, buffer_after=10)
+        appointment_types.create(
+            session, "clean", now=practice.now, name="Clean", minutes=20, buffer_before=10, buffer_after=10
+        )
     practice.book(at(9), kind="clean")
     assert practice.try_book(at(8, 40)) == "slot_taken"
     assert practice.try_book(at(9, 20)) == "slot_taken"
@@ -128,7 +130,7 @@ def test_rescheduling_onto_a_taken_time_changes_nothing(practice, at):
 
 def test_rescheduling_may_overlap_the_visit_itself(practice, at):
     with practice.writing() as session:
-        appointment_types.create(session, "long", name="Long", minutes=40)
+        appointment_types.create(session, "long", now=practice.now, name="Long", minutes=40)
     booked = practice.book(at(9), kind="long")
     with practice.writing() as session:
         booking.reschedule(session, booked.appointment.id, at(9, 20), actor=practice.visitor, now=practice.now)

@@ -3,7 +3,7 @@
 from sqlalchemy import delete, select
 
 from storage import checks
-from storage.models import Claim, Occurrence
+from storage.models import Audit, Claim, Occurrence
 
 
 def test_a_practice_in_order_has_no_problems(practice, at):
@@ -30,6 +30,16 @@ def test_a_visit_without_its_minutes_is_found(practice, at):
     with practice.db.reading() as session:
         [problem] = checks.integrity(practice.db, session, practice.now)
     assert "holds no minutes" in problem
+
+
+def test_an_audit_that_was_tampered_with_is_found(practice, at):
+    practice.book(at(9))
+    with practice.writing() as session:
+        row = session.scalars(select(Audit).order_by(Audit.id)).first()
+        row.actor = "somebody else"
+    with practice.db.reading() as session:
+        [problem] = checks.integrity(practice.db, session, practice.now)
+    assert f"row {row.id} does not fit" in problem
 
 
 HOURS = (

@@ -51,7 +51,7 @@ def race(db: Database, mode: str, attempts: int) -> Counter[str]:
 def test_no_overlap_whoever_books_and_by_whatever_path(practice, attempts):
     with practice.writing() as session:
         for code, minutes in KINDS.items():
-            appointment_types.create(session, code, name=code, minutes=minutes)
+            appointment_types.create(session, code, now=practice.now, name=code, minutes=minutes)
     outcomes = race(practice.db, "real", attempts)
     print(f"{attempts} attempts by {PROCESSES} processes on {practice.db.dialect}: {dict(outcomes)}")
     assert sum(outcomes.values()) >= attempts // PROCESSES * PROCESSES

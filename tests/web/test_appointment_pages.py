@@ -91,7 +91,7 @@ def test_after_the_cut_off_a_patient_is_asked_to_call(
     visitor: Person, link: str, db: Database, clock: Clock, booked: booking.Booked
 ) -> None:
     with db.transaction() as session:
-        appointment_types.change(session, "consultation", cutoff_minutes=24 * 60)
+        appointment_types.change(session, "consultation", now=clock.now, cutoff_minutes=24 * 60)
     clock.forward(hours=3)
     assert "It is too late to change this appointment online" in said(visitor.get(link))
     assert visitor.post(f"{link}/cancel/").status_code == 422

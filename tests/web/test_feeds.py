@@ -162,7 +162,7 @@ def test_a_feed_ends_with_its_owners_account(practice: Practice) -> None:
     with practice.database.transaction() as session:
         lee = accounts.by_username(session, "lee")
         assert lee is not None
-        accounts.disable(session, lee)
+        accounts.disable(session, lee, NOW)
     assert practice.read(token).status_code == 404
 
 

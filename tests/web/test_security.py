@@ -150,7 +150,7 @@ def test_unknown_and_forbidden_look_the_same(maria: Person) -> None:
 def test_a_database_that_is_away_gives_a_page_and_a_time_to_come_back(
     app: Flask, visitor: Person, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> None:
+    def away(*_arguments: object) -> None:
         raise DatabaseUnavailable("locked")
 
     monkeypatch.setattr(db, "reading", away)

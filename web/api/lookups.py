@@ -93,7 +93,10 @@ def appointment(call: Call, appointment_id: UUID, action: str) -> AppointmentVie
     if action != "appointment.read":
         objects.lock_owner(call.session, found.doctor_id)
         call.session.refresh(found)
-    view = appointments.details(call.session, appointment_id)
+    if action == "appointment.read":
+        view = appointments.read_by(call.session, call.actor, appointment_id, call.now)
+    else:
+        view = appointments.details(call.session, appointment_id)
     if view is None:
         raise NotFound()
     if action != "appointment.read" and call.if_match is not None and not matches(call.if_match, view.etag):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn, cast
 
-from flask import Response, request
+from flask import Response, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -125,6 +125,7 @@ def perform(op: Operation, arguments: dict[str, Any]) -> Response:
     """Answer a request. Whatever goes wrong is a problem document."""
     try:
         account, actor, patient = _caller()
+        g.actor = actor
         given = dict(arguments)
         if op.query is not None:
             given["query"] = _query(op.query)

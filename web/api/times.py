@@ -78,7 +78,7 @@ def list_types(call: Call) -> shapes.Types:
 @operation("POST", "/types", "Add a type (admins)", shapes.Type, status=201, body=NewType, refusals=(409,))
 def add_type(call: Call, body: NewType) -> shapes.Type:
     policy.require(call.actor, "types.write")
-    return shapes.type_of(appointment_types.create(call.session, body.code, **_told(body)))
+    return shapes.type_of(appointment_types.create(call.session, body.code, now=call.now, **_told(body)))
 
 
 @operation("PATCH", "/types", "Change the type that `code` names (admins)", shapes.Type, body=NamedType)
@@ -89,7 +89,7 @@ def change_named_type(call: Call, body: NamedType) -> shapes.Type:
 @operation("PATCH", "/types/{code}", "Change a type (admins)", shapes.Type, body=TypeFields)
 def change_type(call: Call, code: str, body: TypeFields) -> shapes.Type:
     policy.require(call.actor, "types.write")
-    return shapes.type_of(appointment_types.change(call.session, code, **_told(body)))
+    return shapes.type_of(appointment_types.change(call.session, code, now=call.now, **_told(body)))
 
 
 def _told(body: TypeFields) -> dict[str, object]:

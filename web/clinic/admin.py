@@ -103,7 +103,7 @@ def kind(code: str) -> Page:
     if form:
         try:
             with transaction() as session:
-                appointment_types.change(session, code, **values)
+                appointment_types.change(session, code, now=now(), **values)
             return redirect(url_for(".admin", ok="saved"), 303)
         except Refusal as refusal:
             form.refuse(refusal)
@@ -123,7 +123,7 @@ def new_kind() -> Page:
     if form:
         try:
             with transaction() as session:
-                appointment_types.create(session, code, **values)
+                appointment_types.create(session, code, now=now(), **values)
             return redirect(url_for(".admin", ok="saved"), 303)
         except Refusal as refusal:
             form.refuse(refusal)

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from ical.errors import Refusal
-from storage import accounts, checks
+from storage import accounts, audit, checks
 from storage.backup import BackupError
 from storage.db import Database, DatabaseUnavailable, SchemaTooNew
 from storage.models import Account
@@ -90,8 +90,10 @@ class Context:
     def unchecked_db(self) -> Database:
         settings = self.settings
         settings.secret_bytes  # noqa: B018 - says that there is no installation before a database is made
-        opened = Database(settings.database_url, settings)
-        click.get_current_context().call_on_close(opened.dispose)
+        opened = Database(settings.database_url, settings, COMMAND_LINE)
+        context = click.get_current_context()
+        context.call_on_close(opened.dispose)
+        context.call_on_close(lambda: audit.write_late(opened))
         return opened
 
     @contextmanager

@@ -79,7 +79,7 @@ def export_command(context: Context, calendar: tuple[str, str]) -> None:
     """Write a calendar to standard output as iCalendar."""
     with context.db.reading() as session:
         _owner, collection = _calendar(session, calendar)
-        for part in transfer.export_calendar(session, collection):
+        for part in transfer.export_calendar(session, collection, now()):
             sys.stdout.buffer.write(part.encode())
     sys.stdout.buffer.flush()
 

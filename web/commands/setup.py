@@ -12,7 +12,7 @@ from caldav_bridge.app import configuration_file
 from storage import accounts, demo
 from storage.db import Database
 from storage.settings import Settings, create_secret
-from web.commands.common import Context, console, now, passed
+from web.commands.common import COMMAND_LINE, Context, console, now, passed
 
 _CONF = "radicale.conf"
 DEMO_HOME = Path("var/demo")
@@ -56,7 +56,7 @@ def install(settings: Settings) -> Database:
         create_secret(settings.home)
     if not (settings.home / _CONF).exists():
         shutil.copyfile(configuration_file(settings), settings.home / _CONF)
-    db = Database(settings.database_url, settings)
+    db = Database(settings.database_url, settings, COMMAND_LINE)
     db.upgrade()
     return db
 

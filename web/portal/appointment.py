@@ -85,7 +85,7 @@ def _by_login(session: Any, appointment_id: UUID) -> Access:
     if appointment is None:
         raise NotFound()
     require(g.actor, "appointment.read", appointment)
-    return _access(_detail(session, appointment.id), g.actor, "")
+    return _access(_detail(session, appointment.id, g.actor), g.actor, "")
 
 
 def _by_token(session: Any, token: str) -> Access:
@@ -93,11 +93,11 @@ def _by_token(session: Any, token: str) -> Access:
     if appointment is None:
         raise NotFound()
     actor = sessions.link_actor(appointment.id, appointment.patient_id)
-    return _access(_detail(session, appointment.id), actor, token)
+    return _access(_detail(session, appointment.id, actor), actor, token)
 
 
-def _detail(session: Any, appointment_id: UUID) -> AppointmentView:
-    found = appointments.details(session, appointment_id)
+def _detail(session: Any, appointment_id: UUID, actor: Actor) -> AppointmentView:
+    found = appointments.read_by(session, actor, appointment_id, now())
     if found is None:
         raise NotFound()
     return found

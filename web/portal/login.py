@@ -153,7 +153,7 @@ def set_first(token: str) -> Page:
                 used = accounts.use_login_link(session, token, now(), kind=kind)
                 if used is None:
                     raise NotFound()
-                accounts.set_password(session, used, form.get("password"))
+                accounts.set_password(session, used, form.get("password"), now())
                 sessions.log_in(session, used)
             return redirect(_inside(account, ""), 303)
         except InvalidInput as refusal:

@@ -154,7 +154,7 @@ def password() -> Page:
             form.fail("again", "The two passwords differ.")
         if form and known is not None:
             with transaction() as session:
-                accounts.set_password(session, views.own_account(session, known.id), form.get("password"))
+                accounts.set_password(session, views.own_account(session, known.id), form.get("password"), now())
                 sessions.log_in(session, known)
             return redirect(url_for(".me", ok="saved"), 303)
     except TooManyAttempts as hasty:
@@ -169,7 +169,7 @@ def password() -> Page:
 def export() -> Response:
     """Everything that is kept about the patient, as they may have it."""
     with reading() as session:
-        told = views.export_patient(session, _own(session))
+        told = views.export_patient(session, _own(session), now())
     answer = Response(json.dumps(told, indent=2), content_type="application/json")
     answer.headers["Content-Disposition"] = 'attachment; filename="my-appointments.json"'
     return answer
