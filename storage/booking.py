@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import guard, lines, policy, recurrence, status, timezones
-from ical.diary import lengths_at, seats
+from ical.diary import Window, lengths_at, seats
 from ical.errors import HoldExpired, IllegalTransition, InvalidInput, NotFound, Refusal, SeriesConflict, SlotTaken
 from ical.lines import Component
 from storage import claims, collections, diary, history, links, notifications, objects, slots, visits
@@ -79,11 +79,17 @@ def hold(
     """Keep a slot for settings.hold_minutes. Raises SlotTaken when it is gone, or the rule that says no."""
     resource = _lock(session, [doctor])[doctor.id]
     until = now + timedelta(minutes=_settings(session).hold_minutes)
-    wanted, end = _checked(session, doctor, resource, start, kind, actor, now)
+    checked = _checked(session, doctor, resource, start, kind, actor, now)
     kept = Hold(
-        id=uuid4(), doctor_id=doctor.id, type_code=kind.code, start=start, end=end, expires_at=until, created_at=now
+        id=uuid4(),
+        doctor_id=doctor.id,
+        type_code=kind.code,
+        start=start,
+        end=checked.end,
+        expires_at=until,
+        created_at=now,
     )
-    claims.take(session, [wanted], kind="hold", now=now, ticket=kept.id, expires_at=until)
+    claims.take(session, [checked.wanted], kind="hold", now=now, ticket=kept.id, expires_at=until)
     session.execute(delete(Hold).where(Hold.expires_at < now - timedelta(days=1)))
     session.add(kept)
     session.flush()
@@ -117,8 +123,9 @@ def book(
     for doctor in _by_load(session, doctors, new.start):
         try:
             if new.rrule is None:
-                _wanted, end = _checked(session, doctor, resources[doctor.id], new.start, new.kind, actor, now)
-                return _store(session, doctor, _event(session, doctor, new, end, now), [], actor, now)
+                checked = _checked(session, doctor, resources[doctor.id], new.start, new.kind, actor, now)
+                calendar = _event(session, doctor, new, checked.end, now)
+                return _store(session, doctor, calendar, [], actor, now, windows=checked.windows)
             calendar, results = _series(session, doctor, new, actor, now)
             return _store(session, doctor, calendar, results, actor, now)
         except Refusal as refusal:
@@ -353,6 +360,15 @@ def _redeem(session: Session, ticket: UUID, now: datetime) -> None:
     session.execute(delete(Hold).where(Hold.id == ticket))
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A time that the rules allow: the claim that it needs, its end, and the working hours about it."""
+
+    wanted: claims.Wanted
+    end: datetime
+    windows: Sequence[Window]
+
+
 def _checked(
     session: Session,
     doctor: Account,
@@ -364,15 +380,16 @@ def _checked(
     *,
     own: diary.Except | None = None,
     length: timedelta | None = None,
-) -> tuple[claims.Wanted, datetime]:
-    """The claim that a booking at `start` needs, and its end. Raises the first rule that says no."""
+) -> _Checked:
+    """What a booking at `start` needs. Raises the first rule that says no."""
     book = diary.around(session, doctor, start, now, own=own)
     asked = diary.kind_of(kind)
     lengths = [length] if length else lengths_at(book.windows, asked, start)
     end = start + (lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes))
     policy.check(policy.Request(start, end, kind.code, by_staff=actor.is_staff), asked, book.facts(start), now)
     before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
-    return claims.Wanted(resource, start - before, end + after, "", seats(book.windows, asked, start, end)), end
+    wanted = claims.Wanted(resource, start - before, end + after, "", seats(book.windows, asked, start, end))
+    return _Checked(wanted, end, book.windows)
 
 
 def _by_load(session: Session, doctors: Sequence[Account], start: datetime) -> list[Account]:
@@ -486,12 +503,13 @@ def _store(
     results: list[OccurrenceResult],
     actor: Actor,
     now: datetime,
+    *,
+    windows: Sequence[Window] | None = None,
 ) -> Booked:
     target = collections.built_in(session, doctor, "appointments")
     uid = calendar.components("VEVENT")[0].plain("UID")
-    obj = objects.put_object(session, target, f"{uid}.ics", calendar, Write(actor, now, "book"))
-    appointment = visits.of_object(session, obj)
-    assert appointment is not None
+    objects.put_object(session, target, f"{uid}.ics", calendar, Write(actor, now, "book"), windows=windows)
+    appointment = session.get_one(Appointment, visits.id_of(uid))
     made = list(visits.of_appointment(session, appointment.id).values())
     for visit in made[:1] if appointment.series else made:
         history.record(session, visit, actor, "booked", now)

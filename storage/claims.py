@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ical.diary import OVERBOOKED_SEAT
 from ical.errors import SlotTaken
-from storage.models import Claim, Resource
+from storage.models import Claim, Resource, table_of
+
+_ADD = insert(table_of(Claim))
+_RESOURCE = select(Resource.id).where(Resource.account_id == bindparam("account"))
+_OF_APPOINTMENT = select(Claim).where(Claim.appointment_id == bindparam("appointment"))
+_OVERLAPPING = select(Claim.id, Claim.expires_at, Claim.resource_id, Claim.seat, Claim.start, Claim.end).where(
+    Claim.resource_id.in_(bindparam("resources", expanding=True)),
+    Claim.end > bindparam("start"),
+    Claim.start < bindparam("end"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ def resource_of(session: Session, account_id: int) -> int | None:
     # It never changes, and every step of a write asks for it.
     known: dict[int, int] = session.info.setdefault("resources", {})
     if account_id not in known:
-        found = session.scalar(select(Resource.id).where(Resource.account_id == account_id))
+        found = session.scalar(_RESOURCE, {"account": account_id})
         if found is None:
             return None
         known[account_id] = found
@@ -64,20 +73,6 @@ def sweep(session: Session, resource_ids: Collection[int], now: datetime) -> Non
     )
 
 
-def taken(
-    session: Session, resource_ids: Collection[int], start: datetime, end: datetime, now: datetime
-) -> Sequence[Claim]:
-    """The claims that overlap [start, end) and have not expired, in no particular order."""
-    return session.scalars(
-        select(Claim).where(
-            Claim.resource_id.in_(resource_ids),
-            Claim.end > start,
-            Claim.start < end,
-            or_(Claim.expires_at.is_(None), Claim.expires_at > now),
-        )
-    ).all()
-
-
 def take(
     session: Session,
     wanted: Sequence[Wanted],
@@ -96,11 +91,10 @@ def take(
     if not wanted:
         return frozenset()
     resources = {w.resource_id for w in wanted}
-    sweep(session, resources, now)
-    others = [
-        (c.resource_id, c.seat, c.start, c.end)
-        for c in taken(session, resources, min(w.start for w in wanted), max(w.end for w in wanted), now)
-    ]
+    if expires_at is not None:
+        # Whoever adds to what expires tidies up what has.
+        sweep(session, resources, now)
+    others = _others(session, resources, min(w.start for w in wanted), max(w.end for w in wanted), now)
     rows, overbooked = [], set()
     for want in wanted:
         used = {s for r, s, start, end in others if r == want.resource_id and start < want.end and end > want.start}
@@ -125,14 +119,25 @@ def take(
             }
         )
     try:
-        session.execute(insert(Claim), rows)
+        session.connection().execute(_ADD, rows)
     except IntegrityError as error:
         raise SlotTaken() from error
     return frozenset(overbooked)
 
 
+def _others(
+    session: Session, resource_ids: Collection[int], start: datetime, end: datetime, now: datetime
+) -> list[tuple[int, int, datetime, datetime]]:
+    """(resource, seat, start, end) of the claims that overlap [start, end). Those that have expired are removed."""
+    found = session.execute(_OVERLAPPING, {"resources": list(resource_ids), "start": start, "end": end}).all()
+    expired = {row.id for row in found if row.expires_at is not None and row.expires_at <= now}
+    if expired:
+        release(session, ids=expired)
+    return [(row.resource_id, row.seat, row.start, row.end) for row in found if row.id not in expired]
+
+
 def of_appointment(session: Session, appointment_id: UUID) -> Sequence[Claim]:
-    return session.scalars(select(Claim).where(Claim.appointment_id == appointment_id)).all()
+    return session.scalars(_OF_APPOINTMENT, {"appointment": appointment_id}).all()
 
 
 def release(

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from ical import policy, status, timezones
@@ -18,6 +18,26 @@ from storage.models import Account, Appointment, AppointmentType, Claim, Resourc
 _BLOCKS = ("block", "plain", "leave")
 # The longest that a claim's buffers may reach beyond the visit.
 _BUFFER = timedelta(hours=12)
+
+_CLAIMED = (
+    select(
+        Resource.account_id,
+        Resource.id,
+        Claim.start,
+        Claim.end,
+        Claim.seat,
+        Claim.appointment_id,
+        Claim.recurrence_id,
+    )
+    .outerjoin(
+        Claim,
+        (Claim.resource_id == Resource.id)
+        & (Claim.end > bindparam("start"))
+        & (Claim.start < bindparam("end"))
+        & or_(Claim.expires_at.is_(None), Claim.expires_at > bindparam("now")),
+    )
+    .where(Resource.account_id.in_(bindparam("accounts", expanding=True)))
+)
 
 
 @dataclass(frozen=True)
@@ -116,25 +136,7 @@ def _window(occurrence: occurrences.Busy) -> Window:
 def _read_claims(
     session: Session, books: dict[int, Book], start: datetime, end: datetime, now: datetime, own: Except | None
 ) -> None:
-    rows = session.execute(
-        select(
-            Resource.account_id,
-            Resource.id,
-            Claim.start,
-            Claim.end,
-            Claim.seat,
-            Claim.appointment_id,
-            Claim.recurrence_id,
-        )
-        .outerjoin(
-            Claim,
-            (Claim.resource_id == Resource.id)
-            & (Claim.end > start)
-            & (Claim.start < end)
-            & or_(Claim.expires_at.is_(None), Claim.expires_at > now),
-        )
-        .where(Resource.account_id.in_(list(books)))
-    )
+    rows = session.execute(_CLAIMED, {"accounts": list(books), "start": start, "end": end, "now": now})
     for account_id, resource_id, first, last, seat, appointment_id, recurrence_id in rows:
         assert account_id is not None
         book = books[account_id]

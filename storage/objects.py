@@ -4,6 +4,7 @@ Text, ETag, occurrences, claims, visits, reminders, the change-log row, the vers
 together under the owner's lock, or nothing is. The text is the truth; all the rest is derived from it here.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ical import appointment as appointment_text
+from ical.diary import Window
 from ical.errors import InvalidCalendarData, NotFound, UidConflict
 from ical.lines import Component
 from storage import audit, claims, occurrences, visits
@@ -23,6 +25,7 @@ _REWRITTEN = ("appointment", "hours", "leave", "waitlist")
 _KINDS = {"hours": "hours", "leave": "leave", "waitlist": "waitlist"}
 
 
+# Statements that every write needs are made once: making one takes longer than running it.
 _CALENDARS = table_of(Collection)
 _COUNT_ON = (
     update(_CALENDARS)
@@ -35,19 +38,19 @@ _ADD_VERSION = insert(table_of(Version))
 
 # What was read before the lock was taken may be stale: everything is read anew behind it.
 _ANEW = {"populate_existing": True}
+_IN_CALENDAR = (
+    select(CalendarObject)
+    .where(CalendarObject.collection_id == bindparam("calendar"))
+    .execution_options(populate_existing=True)
+)
+_AT_HREF = CalendarObject.href == bindparam("href")
+_LIVE_AT = _IN_CALENDAR.where(_AT_HREF, CalendarObject.deleted.is_(False))
+_EITHER = _IN_CALENDAR.where(or_(_AT_HREF, CalendarObject.uid == bindparam("uid")))
 
 
 def find(session: Session, collection: Collection, href: str) -> CalendarObject | None:
     """The live object at this href."""
-    return session.scalar(
-        select(CalendarObject)
-        .where(
-            CalendarObject.collection_id == collection.id,
-            CalendarObject.href == href,
-            CalendarObject.deleted.is_(False),
-        )
-        .execution_options(**_ANEW)
-    )
+    return session.scalar(_LIVE_AT, {"calendar": collection.id, "href": href})
 
 
 def live(session: Session, collection: Collection) -> list[CalendarObject]:
@@ -79,10 +82,17 @@ def etag_of(served_text: str) -> str:
 
 
 def put_object(
-    session: Session, collection: Collection, href: str, calendar: Component, write: Write
+    session: Session,
+    collection: Collection,
+    href: str,
+    calendar: Component,
+    write: Write,
+    *,
+    windows: Sequence[Window] | None = None,
 ) -> CalendarObject:
     """Store `calendar` (already guarded and merged) at `href`, new or over what is there.
 
+    `windows`: the owner's working hours about an appointment, where the caller has just read them behind the lock.
     Raises SlotTaken when an appointment's minutes are not free (unless `write.overbook`), UidConflict when its UID
     lives under another href. Revives a deleted object of the same href.
     """
@@ -107,7 +117,7 @@ def put_object(
         session.flush()
         occurrences.replace(session, obj, owner, expansion, new=new)
         if kind == "appointment":
-            visits.follow(session, obj, calendar, owner, expansion, write)
+            visits.follow(session, obj, calendar, owner, expansion, write, new=new, windows=windows)
     else:
         session.flush()
     _log(session, collection, obj, write, text)
@@ -184,14 +194,7 @@ def _kind(collection: Collection, calendar: Component) -> str:
 
 
 def _existing(session: Session, collection: Collection, href: str, uid: str) -> CalendarObject | None:
-    found = session.scalars(
-        select(CalendarObject)
-        .where(
-            CalendarObject.collection_id == collection.id,
-            or_(CalendarObject.href == href, CalendarObject.uid == uid),
-        )
-        .execution_options(**_ANEW)
-    ).all()
+    found = session.scalars(_EITHER, {"calendar": collection.id, "href": href, "uid": uid}).all()
     for other in found:
         if other.uid == uid and other.href != href and not other.deleted:
             raise UidConflict(other.href)

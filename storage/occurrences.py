@@ -7,23 +7,24 @@ that is answered exactly by expanding the few objects concerned, there and then.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import BindParameter, Select, bindparam, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from ical import freebusy, hours, lines, recurrence, times, timezones
 from ical.lines import Component
 from storage.models import Account, CalendarObject, Occurrence, table_of
 from storage.models import Collection as Calendar
+from storage.models.base import Instant
 
 AHEAD = timedelta(days=731)
 BEHIND = timedelta(days=366)
 _MOST_ROWS = 4000
 
 
-@dataclass(frozen=True, slots=True)
-class Busy:
+class Busy(NamedTuple):
     """One occurrence, as the table or a fresh expansion gives it. Fields as in storage.models.Occurrence."""
 
     object_id: int
@@ -42,7 +43,7 @@ class Busy:
 
 
 _ADD = insert(table_of(Occurrence))
-_COLUMNS = [getattr(Occurrence, name) for name in Busy.__dataclass_fields__]
+_COLUMNS = [getattr(Occurrence, name) for name in Busy._fields]
 
 
 @dataclass(frozen=True)
@@ -143,36 +144,46 @@ def in_range(
     kinds: Collection[str] | None = None,
 ) -> list[Busy]:
     """Every occurrence that overlaps [start, end), of these owners or calendars, in order of start. Exact."""
-    table, objects = [], [CalendarObject.deleted.is_(False)]
-    if owner_ids is not None:
-        table.append(Occurrence.owner_id.in_(owner_ids))
-        objects.append(Calendar.owner_id.in_(owner_ids))
-    if collection_ids is not None:
-        table.append(Occurrence.collection_id.in_(collection_ids))
-        objects.append(CalendarObject.collection_id.in_(collection_ids))
-    if kinds is not None:
-        table.append(Occurrence.kind.in_(kinds))
-        objects.append(CalendarObject.kind.in_(kinds))
-    found = [
-        Busy(*row)
-        for row in session.execute(select(*_COLUMNS).where(*table, Occurrence.end > start, Occurrence.start < end))
-    ]
-    beyond = session.execute(
-        select(CalendarObject, Account)
-        .join(Calendar, Calendar.id == CalendarObject.collection_id)
-        .join(Account, Account.id == Calendar.owner_id)
-        .where(
-            *objects,
-            CalendarObject.expanded_until.is_not(None),
-            or_(CalendarObject.expanded_until < end, CalendarObject.expanded_from > start),
-        )
-    ).all()
+    asked = {"start": start, "end": end}
+    chosen = {"owners": owner_ids, "calendars": collection_ids, "kinds": kinds}
+    given = {name: list(values) for name, values in chosen.items() if values is not None}
+    in_table, out_of_table = _statements(frozenset(given))
+    found = [Busy(*row) for row in session.execute(in_table, asked | given)]
+    beyond = session.execute(out_of_table, asked | given).all()
     if beyond:
         again = {obj.id for obj, _owner in beyond}
         found = [busy for busy in found if busy.object_id not in again]
         for obj, owner in beyond:
             found += fresh(obj, owner, start, end)
     return sorted(found, key=lambda busy: (busy.start, busy.end))
+
+
+@cache
+def _statements(given: frozenset[str]) -> tuple[Select[*tuple[Any, ...]], Select[CalendarObject, Account]]:
+    """What is in the table for the range, and the objects of which it does not hold all of the range. Made once for
+    each set of conditions: making one takes longer than running it."""
+    first, last = bindparam("start", type_=Instant), bindparam("end", type_=Instant)
+    table = [Occurrence.end > first, Occurrence.start < last]
+    objects = [
+        CalendarObject.deleted.is_(False),
+        CalendarObject.expanded_until.is_not(None),
+        or_(CalendarObject.expanded_until < last, CalendarObject.expanded_from > first),
+    ]
+    columns = {
+        "owners": (Occurrence.owner_id, Calendar.owner_id),
+        "calendars": (Occurrence.collection_id, CalendarObject.collection_id),
+        "kinds": (Occurrence.kind, CalendarObject.kind),
+    }
+    for name in sorted(given):
+        among: BindParameter[Any] = bindparam(name, expanding=True)
+        table.append(columns[name][0].in_(among))
+        objects.append(columns[name][1].in_(among))
+    beyond = (
+        select(CalendarObject, Account)
+        .join(Calendar, Calendar.id == CalendarObject.collection_id)
+        .join(Account, Account.id == Calendar.owner_id)
+    )
+    return select(*_COLUMNS).where(*table), beyond.where(*objects)
 
 
 def fresh(obj: CalendarObject, owner: Account, start: datetime, end: datetime) -> list[Busy]:

@@ -7,21 +7,35 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from ical import reminders, times
 from storage import outbox
-from storage.models import Appointment, Reminder, Visit
+from storage.models import Appointment, Reminder, Visit, table_of
+
+_ADD = insert(table_of(Reminder))
+_KNOWN = (
+    select(Reminder)
+    .where(Reminder.appointment_id == bindparam("appointment"))
+    .execution_options(populate_existing=True)
+)
 
 # A visit in another state is over, or will not be.
 REMINDED = frozenset({"scheduled", "confirmed", "rescheduled"})
 
 
 def rebuild(
-    session: Session, appointment: Appointment, visits: Iterable[Visit], plan: Sequence[tuple[int, str]], now: datetime
+    session: Session,
+    appointment: Appointment,
+    visits: Iterable[Visit],
+    plan: Sequence[tuple[int, str]],
+    now: datetime,
+    *,
+    first: bool = False,
 ) -> None:
     """Bring the reminders of these visits in step with their times and states; `plan` is (minutes, channel)…
+    `first`: the appointment is new and has none yet.
 
     Only those whose moment is still to come are made. One that is due and was not yet sent stays."""
     wanted: dict[tuple[str, int, str], dict[str, Any]] = {}
@@ -43,8 +57,7 @@ def rebuild(
             for minutes, channel in _planned(plan):
                 wanted.setdefault((visit.recurrence_id, minutes, channel), {})
     gone, moved = [], []
-    known = select(Reminder).where(Reminder.appointment_id == appointment.id)
-    for row in session.scalars(known.execution_options(populate_existing=True)):
+    for row in [] if first else session.scalars(_KNOWN, {"appointment": appointment.id}):
         if row.recurrence_id not in start_of:
             continue
         fresh = wanted.pop((row.recurrence_id, row.minutes_before, row.channel), None)
@@ -60,7 +73,7 @@ def rebuild(
     if moved:
         session.execute(update(Reminder), moved)
     if added:
-        session.execute(insert(Reminder), added)
+        session.connection().execute(_ADD, added)
 
 
 def any_due(session: Session, now: datetime) -> bool:

@@ -49,8 +49,7 @@ def calendar(session: Session, username: str, name: str) -> tuple[Collection, Ac
 def lock(session: Session, calendar: Collection) -> None:
     """Nobody else writes this calendar until the transaction ends."""
     objects.lock_owner(session, calendar.owner_id)
-    session.execute(select(Collection.id).where(Collection.id == calendar.id).with_for_update())
-    session.refresh(calendar)
+    session.refresh(calendar, with_for_update=True)
 
 
 def owner(session: Session, username: str) -> Account | None:
@@ -198,3 +197,16 @@ _CALENDAR = (
 _LIVE = (CalendarObject.collection_id == bindparam("collection_id"), CalendarObject.deleted.is_(False))
 _ALL = {text: _rows(text).where(*_LIVE).order_by(CalendarObject.id) for text in (False, True)}
 _ONE = _rows(True).where(*_LIVE, CalendarObject.href == bindparam("name"))
+
+
+# Every request asks these: made once, for making one takes longer than running it.
+_CALENDAR = (
+    select(Collection, Account)
+    .join(Account, Account.id == Collection.owner_id)
+    .where(Account.username == bindparam("username"), Collection.name == bindparam("name"))
+)
+_MEMBER = _rows(True).where(
+    CalendarObject.collection_id == bindparam("calendar"),
+    CalendarObject.deleted.is_(False),
+    CalendarObject.href == bindparam("href"),
+)

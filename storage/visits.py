@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import recurrence, status, times, timezones
-from ical.diary import capacity_at
+from ical.diary import Window, capacity_at
 from ical.errors import InvalidCalendarData
 from ical.lines import Component
 from ical.recurrence import Occurrence
@@ -27,6 +27,16 @@ from storage.writes import Write
 _FOREIGN = UUID("5f0c6c0e-1a1c-4b53-9b0a-6f0a4f2f7d0e")
 OPEN = frozenset({"scheduled", "confirmed", "rescheduled", "in_progress"})
 
+_OF_OBJECT = (
+    select(Appointment).where(Appointment.object_id == bindparam("object")).execution_options(populate_existing=True)
+)
+_OF_APPOINTMENT = (
+    select(Visit)
+    .where(Visit.appointment_id == bindparam("appointment"))
+    .order_by(Visit.start)
+    .execution_options(populate_existing=True)
+)
+
 
 def id_of(uid: str) -> UUID:
     """The appointment's id: in the UID that we gave it, `appt-<uuid>@domain`; made of one that an app gave it."""
@@ -37,21 +47,27 @@ def id_of(uid: str) -> UUID:
 
 
 def of_object(session: Session, obj: CalendarObject) -> Appointment | None:
-    asked = select(Appointment).where(Appointment.object_id == obj.id)
-    return session.scalar(asked.execution_options(populate_existing=True))
+    return session.scalar(_OF_OBJECT, {"object": obj.id})
 
 
 def of_appointment(session: Session, appointment_id: UUID) -> dict[str, Visit]:
     """The visits of an appointment by recurrence id, in order of start."""
-    asked = select(Visit).where(Visit.appointment_id == appointment_id).order_by(Visit.start)
-    found = session.scalars(asked.execution_options(populate_existing=True))
+    found = session.scalars(_OF_APPOINTMENT, {"appointment": appointment_id})
     return {visit.recurrence_id: visit for visit in found}
 
 
 def follow(
-    session: Session, obj: CalendarObject, calendar: Component, owner: Account, expansion: Expansion, write: Write
+    session: Session,
+    obj: CalendarObject,
+    calendar: Component,
+    owner: Account,
+    expansion: Expansion,
+    write: Write,
+    *,
+    new: bool = False,
+    windows: Sequence[Window] | None = None,
 ) -> None:
-    """Bring the appointment's rows, claims and reminders in step with its text.
+    """Bring the appointment's rows, claims and reminders in step with its text. `new`: the object has just been made.
 
     Raises SlotTaken when new minutes are not free, unless `write.overbook`.
     """
@@ -59,7 +75,9 @@ def follow(
     facts = appointment_text.read(recurrence.master(calendar) or calendar.components("VEVENT")[0], zone, calendar)
     if facts.patient_id is None:
         raise InvalidCalendarData("An appointment needs a patient.")
-    appointment = of_object(session, obj) or session.get(Appointment, id_of(facts.uid), populate_existing=True)
+    appointment = None if new else of_object(session, obj)
+    appointment = appointment or session.get(Appointment, id_of(facts.uid), populate_existing=True)
+    first = appointment is None
     if appointment is None:
         appointment = Appointment(
             id=id_of(facts.uid),
@@ -77,7 +95,7 @@ def follow(
     appointment.version += 1
     session.flush()
 
-    known = of_appointment(session, appointment.id)
+    known = {} if first else of_appointment(session, appointment.id)
     _rename(session, known, expansion.occurrences, zone)
     for occurrence in expansion.occurrences:
         _follow_one(session, appointment, known, occurrence, write)
@@ -86,8 +104,9 @@ def follow(
         if recurrence_id not in present and _is_expanded(visit.start, expansion):
             _vanish_one(visit, write)
     session.flush()
-    _claim(session, appointment, owner, known, write)
-    reminders.rebuild(session, appointment, known.values(), facts.reminders, write.now)
+    held = () if first else claims.of_appointment(session, appointment.id)
+    _claim(session, appointment, owner, known, held, windows, write)
+    reminders.rebuild(session, appointment, known.values(), facts.reminders, write.now, first=first)
 
 
 def vanish(session: Session, obj: CalendarObject, write: Write) -> None:
@@ -185,7 +204,13 @@ def _wall(recurrence_id: str, zone: ZoneInfo) -> datetime:
 
 
 def _claim(
-    session: Session, appointment: Appointment, owner: Account, known: Mapping[str, Visit], write: Write
+    session: Session,
+    appointment: Appointment,
+    owner: Account,
+    known: Mapping[str, Visit],
+    held: Sequence[Claim],
+    windows: Sequence[Window] | None,
+    write: Write,
 ) -> None:
     """Old claims out, new claims in, in one step."""
     resource = claims.resource_of(session, owner.id)
@@ -199,7 +224,7 @@ def _claim(
         if visit.status in status.ACTIVE
     }
     gone = []
-    for claim in claims.of_appointment(session, appointment.id):
+    for claim in held:
         key = (claim.recurrence_id, claim.start, claim.end)
         if claim.resource_id == resource and key in wanted:
             del wanted[key]
@@ -210,7 +235,8 @@ def _claim(
     if not wanted:
         return
     moved = list(wanted.values())
-    windows = diary.windows(session, owner, min(v.start for v in moved), max(v.end for v in moved))
+    if windows is None:
+        windows = diary.windows(session, owner, min(v.start for v in moved), max(v.end for v in moved))
     asked = []
     for (recurrence_id, start, end), visit in wanted.items():
         capacity = capacity_at(windows, visit.start, visit.end)
