@@ -95,8 +95,13 @@ def lengths_at(windows: Iterable[Window], kind: Kind, start: datetime) -> list[t
     if kind.minutes is not None:
         return [timedelta(minutes=kind.minutes)]
     there = [w for w in eligible(windows, kind) if w.start <= start < w.end]
-    on_grid = [w for w in there if (start - w.start) % timedelta(minutes=w.slot_minutes) == timedelta(0)]
+    on_grid = [w for w in there if is_on_grid(w, start)]
     return [timedelta(minutes=minutes) for minutes in sorted({w.slot_minutes for w in on_grid or there})]
+
+
+def is_on_grid(window: Window, start: datetime) -> bool:
+    """Whether a slot of the window begins then."""
+    return (start - window.start) % timedelta(minutes=window.slot_minutes) == timedelta(0)
 
 
 def booking_horizon(kind: Kind, now: datetime, zone: tzinfo) -> datetime:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from ical.diary import Busy, Kind, Taken, Window, booking_horizon, capacity_at, seats, spots
+from ical.diary import Busy, Kind, Taken, Window, booking_horizon, capacity_at, eligible, is_on_grid, seats, spots
 from ical.errors import (
     Blocked,
     DailyMaximum,
+    InvalidInput,
     NotSelfBookable,
     OnLeave,
     OutsideHours,
@@ -44,6 +45,16 @@ class Diary:
 def within_hours(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
     if capacity_at(diary.windows, request.start, request.end) == 0:
         return OutsideHours()
+    return None
+
+
+def at_an_offered_time(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
+    """Patients begin where the hours begin a slot; staff may squeeze in a visit at any minute."""
+    if request.start.second or request.start.microsecond:
+        return InvalidInput("A visit begins on a full minute.", field="start")
+    there = [w for w in eligible(diary.windows, kind) if w.start <= request.start < w.end]
+    if not request.by_staff and there and not any(is_on_grid(w, request.start) for w in there):
+        return OutsideHours("Visits begin only at the times on offer.")
     return None
 
 
@@ -104,6 +115,7 @@ RULES: tuple[Rule, ...] = (
     enough_notice,
     within_booking_window,
     within_hours,
+    at_an_offered_time,
     not_on_leave,
     not_blocked,
     within_daily_maximum,

@@ -62,3 +62,14 @@ def test_a_time_that_is_taken_is_the_last_reason_given():
 
 def test_staff_may_book_what_patients_may_not():
     assert codes(replace(REQUEST, by_staff=True), replace(KIND, self_booking=False)) == []
+
+
+def test_patients_begin_only_at_offered_times_and_staff_at_any_minute():
+    between = replace(REQUEST, start=START + timedelta(minutes=5), end=END + timedelta(minutes=5))
+    assert codes(between) == ["outside_hours"]
+    assert codes(replace(between, by_staff=True)) == []
+
+
+def test_visit_does_not_begin_between_two_minutes():
+    for odd in (timedelta(seconds=30), timedelta(microseconds=1)):
+        assert codes(replace(REQUEST, start=START + odd, end=END + odd, by_staff=True)) == ["invalid"]

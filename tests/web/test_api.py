@@ -276,6 +276,15 @@ def test_bookings_that_cannot_be_are_refused(
     assert clinic.get("/appointments").get_json()["appointments"] == []
 
 
+def test_a_wall_time_that_the_clocks_skip_is_refused_not_moved(clinic: Clinic) -> None:
+    body = {"doctor": "lee", "start": "2027-03-28T02:30", "patient": PATIENT}
+    assert "clocks" in problem(clinic.post("/appointments", body), 422, "invalid", "start")["detail"]
+
+
+def test_a_colour_that_no_calendar_can_show_is_refused(clinic: Clinic) -> None:
+    problem(clinic.call("PATCH", "/types/consultation", {"colour": "<x>"}, by="root"), 422, "invalid", "colour")
+
+
 def test_any_doctor_and_a_set_of_doctors_share_the_work(clinic: Clinic) -> None:
     first = clinic.book(doctor="any")
     second = clinic.book(doctor=["lee", "smith"])

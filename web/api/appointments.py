@@ -22,7 +22,7 @@ from storage.appointments import AppointmentView
 from storage.booking import NewAppointment
 from storage.models import Account
 from web.api import lookups, shapes
-from web.api.fields import DayOrMoment, Line, Moment, Name, Prose, Query, Request, in_zone
+from web.api.fields import DayOrMoment, Line, Moment, Name, Prose, Query, Request, to_book
 from web.api.lookups import PatientIn
 from web.api.operations import Answer, Call, operation, reject
 
@@ -95,7 +95,7 @@ def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
     if not allowed:
         policy.require(call.actor, "appointment.book", doctors[0])
     new = NewAppointment(
-        start=in_zone(body.start, lookups.zone(allowed[0])),
+        start=to_book(body.start, lookups.zone(allowed[0])),
         kind=lookups.kind(call, body.type),
         patient=lookups.patient(call, body.patient),
         reason=body.reason,
@@ -229,7 +229,7 @@ def reschedule_appointment(call: Call, id: UUID, body: RescheduleIn) -> shapes.A
     booking.reschedule(
         call.session,
         id,
-        in_zone(body.start, lookups.zone(target)),
+        to_book(body.start, lookups.zone(target)),
         doctor=None if target.id == view.doctor.id else target,
         recurrence_id=body.recurrence_id,
         actor=call.actor,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, PlainValidator, StringConstraints, WithJsonSchema
 
 from ical import times
+from ical.errors import InvalidInput
 
 # The iCalendar side keeps to these years too.
 _YEARS = range(1970, 2201)
@@ -72,6 +73,14 @@ def _time(value: Any) -> time:
 def in_zone(value: datetime, zone: tzinfo) -> datetime:
     """The instant (UTC); a value without offset is wall time in `zone`."""
     return times.instant(value, zone)
+
+
+def to_book(value: datetime, zone: tzinfo) -> datetime:
+    """`in_zone` for the start of a visit: a wall time that the clocks skip is refused, not moved."""
+    moment = in_zone(value, zone)
+    if value.tzinfo is None and moment.astimezone(zone).replace(tzinfo=None) != value:
+        raise InvalidInput("There is no such time on that day: the clocks go forward.", field="start")
+    return moment
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_ONE_LINE)]

@@ -8,7 +8,7 @@ from pydantic import Field
 from storage import accounts, appointment_types, booking, policy, slots
 from storage.models import AppointmentType
 from web.api import lookups, shapes
-from web.api.fields import DayOrMoment, Line, Moment, Name, Query, Request, in_zone
+from web.api.fields import DayOrMoment, Line, Moment, Name, Query, Request, in_zone, to_book
 from web.api.operations import Call, operation, reject
 
 _USUAL_DAYS = 14
@@ -43,7 +43,7 @@ class TypeFields(Request):
     minutes: Annotated[int, Field(ge=5, le=720)] | None = None
     buffer_before: Annotated[int, Field(ge=0, le=240)] | None = None
     buffer_after: Annotated[int, Field(ge=0, le=240)] | None = None
-    colour: Line | None = Field(default=None, max_length=32)
+    colour: str | None = Field(default=None, pattern=r"^[a-z]{3,32}$", description="A CSS colour name (RFC 7986).")
     mode: Literal["in_person", "video"] | None = None
     capacity: Annotated[int, Field(ge=1, le=100)] | None = None
     notice_minutes: Minutes | None = None
@@ -145,7 +145,7 @@ def hold_slot(call: Call, body: HoldIn) -> shapes.Hold:
     kind = lookups.kind(call, body.type)
     chosen = lookups.doctors(call, body.doctor)
     doctor = _first_free(call, chosen, body, kind) if len(chosen) > 1 else chosen[0]
-    start = in_zone(body.start, lookups.zone(doctor))
+    start = to_book(body.start, lookups.zone(doctor))
     kept = booking.hold(call.session, doctor, start, kind, actor=call.actor, now=call.now)
     return shapes.Hold(
         id=kept.id,
@@ -158,7 +158,7 @@ def hold_slot(call: Call, body: HoldIn) -> shapes.Hold:
 
 def _first_free(call: Call, chosen: list[lookups.Account], body: HoldIn, kind: AppointmentType) -> lookups.Account:
     for doctor in chosen:
-        start = in_zone(body.start, lookups.zone(doctor))
+        start = to_book(body.start, lookups.zone(doctor))
         if not slots.explain(call.session, doctor, start, kind, call.now):
             return doctor
     return chosen[0]
