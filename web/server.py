@@ -11,7 +11,9 @@ from types import FrameType
 from typing import Any
 
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer, create_server
+from waitress.task import WSGITask
 
 _DRAIN_SECONDS = 20
 _RESPAWN_SECONDS = 1
@@ -37,6 +39,19 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotListen(f"{port} is no port: choose a --port up to 65535.") from None
 
 
+class _Task(WSGITask):
+    """Keeps the connection behind a 204 or 304, which need no length (RFC 9112 §6.3); waitress would close it."""
+
+    def set_close_on_finish(self) -> None:
+        asked = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or asked or self.version != "1.1":
+            super().set_close_on_finish()
+
+
+class _Channel(HTTPChannel):
+    task_class = _Task
+
+
 class Server:
     """Serves until `stop` is called; then finishes what it has begun, and nobody's request is dropped."""
 
@@ -55,6 +70,7 @@ class Server:
             channel_timeout=60,
         )
         assert isinstance(server, TcpWSGIServer)
+        server.channel_class = _Channel
         self._server = server
 
     def stop(self, *_signal: Any) -> None:

@@ -99,7 +99,6 @@ def test_a_field_that_cannot_be_used_is_named(database: Database, field: str, va
         "123456789012345",
         "kimleekimlee1",
         "testpractice2026",
-        "correcthorsebatterystaple",
         "admin-admin-admin",
         "x" * 300,
     ],
