@@ -10,7 +10,7 @@ import tomllib
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     session_idle_staff_minutes: int = Field(default=15, ge=1)
     session_idle_patient_minutes: int = Field(default=30, ge=1)
     session_absolute_hours: int = Field(default=12, ge=1)
+
+    # What is logged: requests are info
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # Instead of the file `secret` in the home folder
     secret: str | None = Field(default=None, repr=False)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from celery import Celery
+from celery import Celery, signals
 
 from storage.db import Database, DatabaseUnavailable
 from storage.settings import Settings
@@ -58,10 +58,16 @@ def create_celery(
         # When a job last ran is known to the database: beat keeps no file.
         beat_scheduler="celery.beat:Scheduler",
     )
+    # Whoever runs the process says where the lines go.
+    signals.setup_logging.connect(_leave_logging_alone)
     for name in JOBS:
         _add_task(app, name, db, settings, clock)
     app.finalize()
     return app
+
+
+def _leave_logging_alone(**_given: Any) -> None:
+    return
 
 
 def _add_task(app: Celery, name: str, db: Database, settings: Settings, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from flask import Flask
 
 from storage.db import Database
 from storage.settings import Settings
-from web import errors, layout, security, words
+from web import errors, layout, logs, security, words
 from web.clinic import admin, devices, notices, schedule
 from web.clinic import calendar as doctor_calendar
 from web.clinic import waitlist as doctor_waitlist
@@ -35,11 +35,12 @@ _PAGES = (
 
 def create_app(db: Database, settings: Settings, clock: Callable[[], datetime]) -> Flask:
     """Raises RuntimeError when a route does not say who may open it."""
-    app = Flask("web")
+    app = logs.Application("web")
     app.config.update(MAX_CONTENT_LENGTH=_FORM_BYTES, MAX_FORM_MEMORY_SIZE=_FORM_BYTES, SEND_FILE_MAX_AGE_DEFAULT=3600)
     app.extensions["clinicdav"] = Services(db, settings, clock)
     app.url_map.strict_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    logs.install(app)
     words.install(app)
     layout.install(app)
     errors.install(app)

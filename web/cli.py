@@ -1,6 +1,5 @@
 """The command line. Each command exits 0, or non-zero with one line on standard error that says what to do."""
 
-import logging
 import os
 import socket
 from collections.abc import Callable
@@ -12,9 +11,10 @@ import click
 import tasks.app
 import tasks.embedded
 import tasks.runner
+from storage import audit
 from storage.db import Database
 from storage.settings import Settings, load_settings
-from web import server
+from web import logs, server
 from web.commands import accounts, data, setup
 from web.commands.common import Context, Failure, Group, console, passed, public_url_problem
 from web.wsgi import create_wsgi, utc_now
@@ -83,7 +83,7 @@ def _reachable(settings: Settings, host: str, port: int, listener: socket.socket
 
 
 def _serve(settings: Settings, listener: socket.socket, workers: int, with_tasks: bool) -> None:
-    logging.getLogger("waitress").setLevel(logging.ERROR)
+    logs.set_up(settings)
     console.print(f"Serving {settings.public_url}/ (Ctrl-C ends it)", markup=False, soft_wrap=True)
     if workers == 1:
         _work(settings, listener, with_tasks)
@@ -102,6 +102,7 @@ def _work(settings: Settings, listener: socket.socket, with_tasks: bool) -> None
     finally:
         if running is not None:
             running.stop()
+        audit.write_late(db)
         db.dispose()
 
 
@@ -137,6 +138,7 @@ def _with_broker(context: Context) -> Any:
     if context.settings.broker_url is None:
         raise Failure("There is no broker: set CLINICDAV_BROKER_URL, or let clinicdav serve run the embedded worker.")
     context.db.dispose()
+    logs.set_up(context.settings)
     return tasks.app.create_celery(context.settings)
 
 
@@ -145,6 +147,7 @@ def _with_broker(context: Context) -> Any:
 @passed
 def run(context: Context, task: str) -> None:
     """Do one pass of a periodic task now."""
+    logs.set_up(context.settings)
     tasks.runner.run_once(task, context.db, context.settings, utc_now)
 
 

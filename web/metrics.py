@@ -16,7 +16,7 @@ SECONDS = Histogram(
     ["side"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "MOVE", "COPY"}) | frozenset(
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "MOVE", "COPY"}) | frozenset(
     {"PROPFIND", "PROPPATCH", "REPORT", "MKCALENDAR", "MKCOL"}
 )
 
@@ -30,7 +30,7 @@ def measured(application: WSGIApplication) -> WSGIApplication:
         method = environ.get("REQUEST_METHOD", "")
 
         def started(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            REQUESTS.labels(side, method if method in _METHODS else "other", status[:3]).inc()
+            REQUESTS.labels(side, method if method in METHODS else "other", status[:3]).inc()
             SECONDS.labels(side).observe(time.perf_counter() - began)
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 

@@ -14,6 +14,7 @@ from caldav_bridge.app import create_dav_app
 from storage.db import Database
 from storage.settings import Settings
 from web.app import create_app
+from web.logs import logged
 from web.metrics import measured
 
 DAV_ROOT = "/dav"
@@ -33,7 +34,7 @@ def create_wsgi(
     db = db or Database(settings.database_url, settings)
     flask = create_app(db, settings, clock)
     whole: WSGIApplication = DispatcherMiddleware(flask, {DAV_ROOT: create_dav_app(db, settings, clock)})
-    whole = measured(discovery(whole))
+    whole = logged(measured(discovery(whole)))
     if settings.proxy_hops:
         hops = settings.proxy_hops
         whole = ProxyFix(whole, x_for=hops, x_proto=hops, x_host=hops)
