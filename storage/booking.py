@@ -14,8 +14,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
-from ical import guard, lines, policy, recurrence, status, timezones
-from ical.diary import Window, lengths_at, seats
+from ical import guard, lines, policy, recurrence, status, times, timezones
+from ical.diary import Window, booking_horizon, lengths_at, seats
 from ical.errors import HoldExpired, IllegalTransition, InvalidInput, NotFound, Refusal, SeriesConflict, SlotTaken
 from ical.lines import Component
 from storage import claims, collections, diary, history, links, notifications, objects, slots, visits
@@ -461,8 +461,13 @@ def _series(
     length = lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes)
     calendar = _event(session, doctor, new, new.start + length, now)
     guard.check(calendar.text().encode())
-    last = recurrence.last_end(calendar, zone)
-    until = now + timedelta(days=731) if last is None else last
+    until = recurrence.last_end(calendar, zone)
+    if until is None:
+        # "Every week" reaches as far as can be booked, and is not taken up again behind that by itself.
+        horizon = booking_horizon(diary.kind_of(new.kind), now, zone)
+        until = max(horizon, new.start + length) - timedelta(seconds=1)
+        head = recurrence.master(calendar) or calendar.components("VEVENT")[0]
+        head.set("RRULE", f"{(new.rrule or '').strip().rstrip(';')};UNTIL={times.utc_text(until)}")
     results, conflicts = [], []
     for occurrence in recurrence.occurrences(calendar, zone, new.start, until, limit=500):
         result = OccurrenceResult(occurrence.recurrence_id, occurrence.start, occurrence.end, "booked")

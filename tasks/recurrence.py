@@ -37,7 +37,9 @@ def run(db: Database, settings: Settings, clock: Callable[[], datetime]) -> int:
             try:
                 with db.transaction() as session:
                     obj = session.get_one(CalendarObject, id)
-                    objects.extend(session, obj, lines.parse(obj.stored_text), Write(SYSTEM, clock(), "extended"))
+                    # A series that runs into another one years from now is marked there, not left behind for ever.
+                    write = Write(SYSTEM, clock(), "extended", overbook=True)
+                    objects.extend(session, obj, lines.parse(obj.stored_text), write)
                 done += 1
             except Exception:
                 log.exception("extension failed", object=id)

@@ -158,6 +158,13 @@ def test_a_series_is_one_event_with_every_occurrence_claimed(practice, at):
     assert practice.messages() == ["appointment_confirmed"]
 
 
+def test_open_ended_series_reaches_as_far_as_can_be_booked(practice, at):
+    booked = practice.book(at(9), rrule="FREQ=WEEKLY;")
+    assert [result.outcome for result in booked.occurrences] == ["booked"] * 52
+    assert practice.visits(booked)[-1].start <= practice.now + timedelta(days=366)
+    assert "EXDATE" not in practice.object_of(booked).stored_text
+
+
 def test_a_series_in_conflict_is_refused_with_alternatives(practice, at):
     practice.book(at(9, day=7))
     with pytest.raises(SeriesConflict) as caught:

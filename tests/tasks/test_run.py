@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from storage import appointment_types, booking, leases, waitlist
 from storage.db import Database
-from storage.models import OutboxMessage
+from storage.models import Claim, OutboxMessage, Visit
 from storage.policy import SYSTEM
 from storage.settings import Settings
 from tasks import runner
@@ -257,6 +257,21 @@ def test_long_series_are_extended_as_time_goes_by(practice: Any, at: Callable[..
     practice.now += timedelta(days=100)
     run(practice, "recurrence")
     assert last() - before > timedelta(days=90)
+
+
+def test_series_that_run_into_each_other_are_still_extended(practice: Any, at: Callable[..., datetime]) -> None:
+    """Made open-ended in a calendar app; in the third year it meets another appointment."""
+    obj = practice.object_of(practice.book(at(9)))
+    practice.put(obj.href, obj.served_text.replace("SUMMARY:", "RRULE:FREQ=WEEKLY\r\nSUMMARY:", 1))
+    with practice.db.transaction() as session:
+        resource = session.scalars(select(Claim.resource_id)).first()
+        far = at(9, day=7 * 110)
+        session.add(Claim(resource_id=resource, start=far, end=far + timedelta(minutes=20), kind="appointment"))
+    practice.now += timedelta(days=100)
+    run(practice, "recurrence")
+    with practice.db.reading() as session:
+        found = session.scalars(select(Visit).where(Visit.start == at(9, day=7 * 110))).all()
+    assert [visit.overbooked for visit in found] == [True]
 
 
 def test_a_task_that_does_not_exist_is_a_mistake(practice: Any) -> None:
