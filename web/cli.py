@@ -13,7 +13,7 @@ import tasks.embedded
 import tasks.runner
 from storage import audit
 from storage.db import Database
-from storage.settings import Settings, load_settings
+from storage.settings import Settings
 from web import logs, server
 from web.commands import accounts, data, setup
 from web.commands.common import Context, Failure, Group, console, passed, public_url_problem
@@ -41,7 +41,7 @@ def demo(context: Context, port: int, no_serve: bool) -> None:
     """Create the demo clinic (in var/demo unless CLINICDAV_HOME is set) and serve it."""
     setup.choose_demo_home()
     listener = None if no_serve else server.listen("127.0.0.1", port)
-    settings = _reachable(load_settings(**_unless_set(clinic_name="Demo clinic")), "127.0.0.1", port, listener)
+    settings = setup.demo_settings(port if listener is None else listener.getsockname()[1])
     setup.fill_demo(settings)
     if listener is not None:
         _serve(settings, listener, workers=1, with_tasks=settings.broker_url is None)
@@ -58,25 +58,18 @@ def serve(context: Context, host: str, port: int, workers: int, no_worker: bool)
     # Says what is missing; each process opens its own.
     context.db.dispose()
     listener = server.listen(host, port)
-    settings = _reachable(context.settings, host, port, listener)
+    settings = _reachable(context.settings, host, listener)
     problem = public_url_problem(settings)
     if problem is not None:
         raise Failure(problem)
     _serve(settings, listener, workers, with_tasks=not no_worker and settings.broker_url is None)
 
 
-def _unless_set(**values: Any) -> dict[str, Any]:
-    """Defaults of one's own that the environment and the file still override."""
-    told = load_settings().model_fields_set
-    return {name: value for name, value in values.items() if name not in told}
-
-
-def _reachable(settings: Settings, host: str, port: int, listener: socket.socket | None) -> Settings:
+def _reachable(settings: Settings, host: str, listener: socket.socket) -> Settings:
     """With the public URL that the port implies, unless one was configured."""
     if "public_url" in settings.model_fields_set:
         return settings
-    if listener is not None:
-        port = listener.getsockname()[1]
+    port = listener.getsockname()[1]
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     named = f"[{shown}]" if ":" in shown else shown
     return settings.model_copy(update={"public_url": f"http://{named}:{port}"})

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from icalendar import Calendar
 
+from storage.settings import load_settings
 from web.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +105,12 @@ def calendar(*events: str) -> str:
 def test_init_creates_what_is_needed_and_prints_the_admins_link_alone(home: Home) -> None:
     done = home.run("init", "--admin-email", "ada@clinic.example")
     assert re.fullmatch(r"http://127\.0\.0\.1:8000/first-login/[\w-]{43}\n", done.stdout)
-    assert sorted(path.name for path in home.path.iterdir()) == ["clinicdav.sqlite3", "radicale.conf", "secret"]
+    assert sorted(path.name for path in home.path.iterdir()) == [
+        "clinicdav.sqlite3",
+        "clinicdav.toml",
+        "radicale.conf",
+        "secret",
+    ]
     assert all(path.stat().st_mode & 0o077 == 0 for path in (home.path, *home.path.iterdir()))
     secret = (home.path / "secret").read_text()
     assert home.run("init").returncode == 0
@@ -283,6 +289,35 @@ def test_the_demo_clinic_stays_as_it_was_left(home: Home) -> None:
     password = re.compile(r"password +([a-z2-7]+-\S+)")
     assert password.findall(first) != password.findall(again)
     assert home.out("check").endswith("\nok\n")
+
+
+def test_links_lead_to_where_the_demo_runs(home: Home) -> None:
+    def feed(**more: str) -> str:
+        return home.out("feed", "add", "lee", **more)
+
+    home.out("demo", "--no-serve", "--port", "8091")
+    assert feed().startswith("http://127.0.0.1:8091/feeds/")
+    home.out("demo", "--no-serve", "--port", "8092")
+    assert feed().startswith("http://127.0.0.1:8092/feeds/")
+    assert feed(CLINICDAV_PUBLIC_URL="https://clinic.example").startswith("https://clinic.example/feeds/")
+    file = home.path / "clinicdav.toml"
+    assert file.read_text() == 'public_url = "http://127.0.0.1:8092"\nclinic_name = "Demo clinic"\n'
+    file.write_text('public_url = "https://clinic.example"\n')
+    assert "https://clinic.example/login" in home.out("demo", "--no-serve", "--port", "8093")
+
+
+def test_the_settings_file_that_init_writes_says_nothing_until_it_is_edited(home: Home) -> None:
+    home.out("init")
+    file = home.path / "clinicdav.toml"
+    plain = load_settings(home=home.path)
+    assert plain.model_fields_set == {"home"}
+    file.write_text(re.sub(r"^# (\w+ = )", r"\1", file.read_text(), flags=re.MULTILINE))
+    assert load_settings(home=home.path).public_url == "https://clinic.example"
+
+
+def test_check_says_where_mails_go(clinic: Home) -> None:
+    assert f"not configured: written to {clinic.path / 'outbox'}" in clinic.out("check")
+    assert re.search(r"e-mail +configured\n", clinic.out("check", CLINICDAV_SMTP_URL="smtp://127.0.0.1:9"))
 
 
 # The server

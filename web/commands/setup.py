@@ -1,8 +1,10 @@
 """From nothing to a running clinic: `init`, and the demo clinic."""
 
 import os
+import re
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
@@ -11,23 +13,39 @@ from rich.table import Table
 from caldav_bridge.app import configuration_file
 from storage import accounts, demo
 from storage.db import Database
-from storage.settings import Settings, create_secret
+from storage.settings import FILE_NAME, Settings, create_secret, is_loopback, load_settings
 from web.commands.common import COMMAND_LINE, Context, console, now, passed
 
 _CONF = "radicale.conf"
 DEMO_HOME = Path("var/demo")
+_SAMPLE = """\
+# Settings of this installation; CLINICDAV_* in the environment wins over them. docs/reference/settings.md lists all.
+# Take away the # in front of what you set, then restart.
+
+# public_url = "https://clinic.example"
+# proxy_hops = 1
+# clinic_name = "Practice"
+# timezone = "Europe/Vienna"
+# smtp_url = "smtp://user:password@mail.example:587?starttls=1"
+# mail_from = "appointments@clinic.example"
+# sms_url = "https://gateway.example/send"
+# log_level = "info"
+"""
+_PUBLIC_URL = re.compile(r"^public_url\s*=.*$", re.MULTILINE)
 
 
 @click.command()
 @click.option("--admin-email", default="", help="Address of the first admin.")
 @passed
 def init(context: Context, admin_email: str) -> None:
-    """Create the home folder, secret, database and radicale.conf. Prints a link with which the admin logs in once.
+    """Create the home folder, secret, database, clinicdav.toml and radicale.conf. Prints a link with which the admin logs in once.
 
     What is there already stays as it is.
     """
     settings = context.settings
     db = install(settings)
+    if not (settings.home / FILE_NAME).exists():
+        (settings.home / FILE_NAME).write_text(_SAMPLE, encoding="utf-8")
     try:
         with db.transaction() as session:
             admin = accounts.by_username(session, "admin")
@@ -65,6 +83,22 @@ def choose_demo_home() -> None:
     """The demo clinic has a folder of its own unless one was named."""
     if not os.environ.get("CLINICDAV_HOME"):
         os.environ["CLINICDAV_HOME"] = str(DEMO_HOME.absolute())
+
+
+def demo_settings(port: int) -> Settings:
+    """The demo clinic's settings. Its clinicdav.toml says where it is, so that other commands print links to there;
+    an address that somebody chose, in the environment or in the file, stays. Port 0: wherever it was."""
+    settings = load_settings()
+    chosen = os.environ.get("CLINICDAV_PUBLIC_URL") or not is_loopback(urlsplit(settings.public_url).hostname or "")
+    path = settings.home / FILE_NAME
+    if chosen or (port == 0 and path.exists()):
+        return settings
+    line = f'public_url = "http://127.0.0.1:{port or 8000}"'
+    text = path.read_text(encoding="utf-8") if path.exists() else 'clinic_name = "Demo clinic"\n'
+    text = _PUBLIC_URL.sub(line, text) if _PUBLIC_URL.search(text) else f"{line}\n{text}"
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return load_settings()
 
 
 def fill_demo(settings: Settings) -> None:
