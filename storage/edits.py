@@ -357,11 +357,13 @@ def _carry_out(
             if command.action == "uncancel":
                 if current not in status.ACTIVE:
                     raise IllegalTransition()
-                appointment_text.clear_pending_cancel(component, now)
+                for each in _meant(command, components):
+                    appointment_text.clear_pending_cancel(each, now)
                 continue
             new = status.after(current, command.action, by="doctor", start=start, now=now)
             if command.action == "cancel":
-                appointment_text.set_pending_cancel(component, settle_at, now)
+                for each in _meant(command, components):
+                    appointment_text.set_pending_cancel(each, settle_at, now)
             else:
                 appointment_text.clear_pending_cancel(component, now)
                 appointment_text.set_status(component, new, now)
@@ -371,6 +373,14 @@ def _carry_out(
                 f"An appointment that is {status.STATUSES[current].lower()} does not take {_SAID[command.action]}."
             )
     return refused
+
+
+def _meant(command: merge.Command, components: Mapping[str, Component]) -> list[Component]:
+    """A cancelled series takes along the occurrences that were moved and are still open."""
+    if command.recurrence_id:
+        return [components[command.recurrence_id]]
+    moved = [each for rid, each in components.items() if rid and appointment_text.status_of(each) in visits.OPEN]
+    return [components[""], *moved]
 
 
 def _mark_moved(

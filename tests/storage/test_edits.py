@@ -215,6 +215,24 @@ def test_a_series_dragged_keeps_every_visit(practice, at):
     assert practice.messages().count("appointment_cancelled") == 0
 
 
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_a_series_cancelled_by_its_title_takes_a_moved_occurrence_along(practice, at, taken_back):
+    booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=3")
+    second = practice.visits(booked)[1].recurrence_id
+    with practice.writing() as session:
+        booking.reschedule(
+            session, booked.appointment.id, at(11, day=8), actor=practice.doctor, now=practice.now, recurrence_id=second
+        )
+    before = served(practice, booked)
+    practice.put(href(practice, booked), before.replace("SUMMARY:", "SUMMARY:#cancel ", 1))
+    if taken_back:
+        practice.put(href(practice, booked), before)
+    practice.settle()
+    statuses = {visit.status for visit in practice.visits(booked)}
+    assert statuses == ({"scheduled", "rescheduled"} if taken_back else {"cancelled_doctor"})
+    assert practice.messages().count("appointment_cancelled") == (0 if taken_back else 1)
+
+
 def test_a_plain_event_is_kept_byte_for_byte(practice, at):
     text = (
         "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//X//EN\nBEGIN:VEVENT\nUID:raw\nDTSTAMP:20261101T000000Z\n"
