@@ -18,8 +18,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-import psycopg
-from psycopg import sql
 from sqlalchemy import Table, delete, select, update
 from sqlalchemy.orm import Session
 
@@ -161,7 +159,7 @@ def _copy_postgresql_out(db: Database, archive: zipfile.ZipFile) -> None:
     with _psycopg(db) as connection, connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         for table in Base.metadata.sorted_tables:
-            statement = sql.SQL("COPY {} ({}) TO STDOUT").format(sql.Identifier(table.name), _columns(table))
+            statement = f"COPY {_quoted(table.name)} ({_columns(table)}) TO STDOUT"
             with archive.open(f"{table.name}.copy", "w", force_zip64=True) as member, cursor.copy(statement) as rows:
                 for block in rows:
                     member.write(block)
@@ -176,14 +174,13 @@ def _copy_postgresql_in(db: Database, archive: zipfile.ZipFile, manifest: dict[s
             " restore it with the release that wrote it, then run clinicdav db upgrade."
         )
     with db.transaction() as session:
-        raw = session.connection().connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)
+        raw: Any = session.connection().connection.driver_connection
         tables = Base.metadata.sorted_tables
         with raw.cursor() as cursor:
-            names = sql.SQL(", ").join(sql.Identifier(table.name) for table in tables)
-            cursor.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+            names = ", ".join(_quoted(table.name) for table in tables)
+            cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
             for table in tables:
-                statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), _columns(table))
+                statement = f"COPY {_quoted(table.name)} ({_columns(table)}) FROM STDIN"
                 with archive.open(f"{table.name}.copy") as member, cursor.copy(statement) as rows:
                     while block := member.read(_CHUNK):
                         rows.write(block)
@@ -191,24 +188,28 @@ def _copy_postgresql_in(db: Database, archive: zipfile.ZipFile, manifest: dict[s
         _forget_clients(session)
 
 
-def _continue_numbers(cursor: "psycopg.Cursor[Any]", table: Table) -> None:
+def _continue_numbers(cursor: Any, table: Table) -> None:
     for column in table.primary_key.columns:
         found = cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", (f'"{table.name}"', column.name)).fetchone()
         if found is not None and found[0] is not None:
-            statement = sql.SQL("SELECT setval(%s, (SELECT coalesce(max({}), 0) + 1 FROM {}), false)")
-            cursor.execute(statement.format(sql.Identifier(column.name), sql.Identifier(table.name)), (found[0],))
+            highest = f"SELECT coalesce(max({_quoted(column.name)}), 0) + 1 FROM {_quoted(table.name)}"
+            cursor.execute(f"SELECT setval(%s, ({highest}), false)", (found[0],))
 
 
-def _columns(table: Table) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
+def _columns(table: Table) -> str:
+    return ", ".join(_quoted(column.name) for column in table.columns)
+
+
+def _quoted(name: str) -> str:
+    """A name from our own schema. Not psycopg's own quoting: whoever has SQLite should not pay for that module."""
+    return f'"{name}"'
 
 
 @contextmanager
-def _psycopg(db: Database) -> Iterator["psycopg.Connection[Any]"]:
+def _psycopg(db: Database) -> Iterator[Any]:
+    """psycopg's own connection, which knows COPY."""
     with closing(db.engine.raw_connection()) as pooled:
-        raw = pooled.driver_connection
-        assert isinstance(raw, psycopg.Connection)
-        yield raw
+        yield pooled.driver_connection
 
 
 # Files

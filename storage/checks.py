@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, aliased
 
-from ical import second_opinion, status, timezones
+from ical import status, timezones
 from storage import audit
 from storage.db import Database, DatabaseUnavailable
 from storage.models import Account, Appointment, CalendarObject, Claim, Collection, Occurrence, OutboxMessage, Visit
@@ -100,6 +100,9 @@ def integrity(db: Database, session: Session, now: datetime) -> list[str]:
 
 def _misplaced(session: Session, now: datetime) -> list[str]:
     """Series of the practice whose occurrences in the table are not those that independent code reads in their text."""
+    # Its libraries are of no use to a server, which imports this module for its other questions.
+    from ical import second_opinion
+
     until = now + timedelta(days=180)
     series = session.execute(
         select(CalendarObject, Account.timezone)

@@ -6,8 +6,6 @@ honours it never sends one message twice. Any 2xx answer means that the message 
 
 from datetime import datetime
 
-import httpx
-
 from storage.outbox import Message
 from storage.settings import Settings
 from tasks.channels.base import GiveUp, Retry, public_id
@@ -21,6 +19,9 @@ def send(message: Message, settings: Settings, now: datetime) -> None:
     """Raises Retry, or GiveUp when the gateway refuses the message for good (or there is no gateway)."""
     if settings.sms_url is None:
         raise GiveUp("no SMS gateway is configured")
+    # Most practices have none, and this takes 4 MB.
+    import httpx
+
     headers = {"Idempotency-Key": public_id(message)}
     if settings.sms_token:
         headers["Authorization"] = f"Bearer {settings.sms_token}"
