@@ -37,7 +37,6 @@ _ADD_CHANGE = insert(table_of(Change))
 _ADD_VERSION = insert(table_of(Version))
 
 # What was read before the lock was taken may be stale: everything is read anew behind it.
-_ANEW = {"populate_existing": True}
 _IN_CALENDAR = (
     select(CalendarObject)
     .where(CalendarObject.collection_id == bindparam("calendar"))
@@ -68,7 +67,7 @@ def find_uid(session: Session, collection: Collection, uid: str) -> CalendarObje
         .where(CalendarObject.collection_id == collection.id, CalendarObject.uid == uid)
         .order_by(CalendarObject.deleted, CalendarObject.seq.desc())
         .limit(1)
-        .execution_options(**_ANEW)
+        .execution_options(populate_existing=True)
     )
 
 

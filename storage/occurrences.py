@@ -200,15 +200,3 @@ def due_for_extension(session: Session, now: datetime, limit: int = 200) -> Sequ
         .order_by(CalendarObject.id)
         .limit(limit)
     ).all()
-
-
-def any_after(obj: CalendarObject, owner: Account, start: datetime) -> bool:
-    """Whether an open-ended series has an occurrence that ends after `start`."""
-    return recurrence.last_end(lines.parse(obj.stored_text), timezones.zone(owner.timezone)) is None or bool(
-        fresh(obj, owner, start, start + AHEAD)
-    )
-
-
-def any_before(obj: CalendarObject, owner: Account, end: datetime) -> bool:
-    """Whether a series has an occurrence that starts before `end`."""
-    return _first_start(lines.parse(obj.stored_text), owner) + timedelta(days=1) < end

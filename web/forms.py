@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, time
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from ical.errors import Refusal
@@ -127,13 +126,6 @@ def read_instant(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return value if value.tzinfo is not None and 1970 <= value.year <= 2199 else None
-
-
-def read_uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
