@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from radicale import pathutils
 
-from caldav_bridge import properties, refusals, render
+from caldav_bridge import properties, refusals, render, responses
 from caldav_bridge.context import Place, Request
 from caldav_bridge.properties import Resource
 from caldav_bridge.propfind import DAV_HEADER, inside, wanted_names
@@ -33,12 +33,12 @@ def principal_property_search(request: Request, place: Place, body: Element) -> 
     any_of = body.get("test") == "anyof"
     prop = body.find(dav("prop"))
     wanted = [dav("displayname")] if prop is None else wanted_names(prop)
-    responses = []
+    found = []
     for home in inside(request, Place("root", "/")):
         hits = [_matches(home, *search) for search in searches]
         if any(hits) if any_of else all(hits):
-            responses.append(properties.describe(Resource(request, home, letters(request, home)), wanted))
-    return Answer(207, render.multistatus(responses), render.XML, DAV_HEADER)
+            found.append(responses.describe(Resource(request, home, letters(request, home)), wanted))
+    return Answer(207, render.multistatus(found), render.XML, DAV_HEADER)
 
 
 def _search(element: Element) -> tuple[list[str], str]:

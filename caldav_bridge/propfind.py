@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
-from caldav_bridge import properties, refusals, render, xml
+from caldav_bridge import properties, refusals, render, responses, xml
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Kind, Place, Request
 from caldav_bridge.limits import MAX_PROPERTIES, MAX_PROPERTY_NAMES
@@ -29,11 +29,11 @@ def propfind(request: Request, path: str) -> Answer:
         raise refusals.not_found()
     minimal = prefers_minimal(request)
     if body is not None and body.find(dav("propname")) is not None:
-        responses: Iterable[str] = _names_only(request, place, depth)
+        found: Iterable[str] = _names_only(request, place, depth)
     else:
-        responses = _responses(request, place, depth, body, minimal)
+        found = _responses(request, place, depth, body, minimal)
     headers = {"Preference-Applied": "return=minimal"} if minimal else {}
-    return Answer(207, render.multistatus(responses), render.XML, {**DAV_HEADER, **headers})
+    return Answer(207, render.multistatus(found), render.XML, {**DAV_HEADER, **headers})
 
 
 DAV_HEADER = {"DAV": "1, 3, calendar-access, extended-mkcol"}
@@ -75,7 +75,7 @@ def _responses(request: Request, place: Place, depth: str, body: Element | None,
             raise refusals.not_found()
         calendar = _calendar_of(place)
         resource = Resource(request, calendar, letters(request, calendar))
-        yield properties.member_writer(resource, _wanted(body, place), minimal=minimal)(row)
+        yield responses.member_writer(resource, _wanted(body, place), minimal=minimal)(row)
         return
     yield from _collection(request, place, body, minimal)
     if depth == "0":
@@ -86,14 +86,14 @@ def _responses(request: Request, place: Place, depth: str, body: Element | None,
         member = Place("member", place.path, place.owner, place.collection)
         wanted = _wanted(body, member)
         resource = Resource(request, place, letters(request, place))
-        write = properties.member_writer(resource, wanted, minimal=minimal)
-        yield from map(write, Collection(request, place).members(text=properties.needs_text(wanted)))
+        write = responses.member_writer(resource, wanted, minimal=minimal)
+        yield from map(write, Collection(request, place).members(text=responses.needs_text(wanted)))
 
 
 def _collection(request: Request, place: Place, body: Element | None, minimal: bool) -> Iterator[str]:
     held = letters(request, place)
     if held:
-        yield properties.describe(Resource(request, place, held), _wanted(body, place), minimal=minimal)
+        yield responses.describe(Resource(request, place, held), _wanted(body, place), minimal=minimal)
 
 
 def inside(request: Request, place: Place) -> list[Place]:

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 
 from radicale import pathutils
 
-from caldav_bridge import calendar_data, filters, principals, properties, refusals, render, xml
+from caldav_bridge import calendar_data, filters, principals, properties, refusals, render, responses, xml
 from caldav_bridge.calendar_data import TooWide, UnsupportedData
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Place, Request
@@ -58,10 +58,10 @@ class Writer:
         data = None if prop is None else prop.find(CALENDAR_DATA)
         self._data = None if data is None else calendar_data.read(data)
         self.names = [name for name in wanted if name != CALENDAR_DATA]
-        self.needs_text = self._data is not None or properties.needs_text(self.names)
+        self.needs_text = self._data is not None or responses.needs_text(self.names)
         resource = Resource(request, calendar, letters(request, calendar))
         extra = None if self._data is None else self._whole if self._data.is_whole else self._transformed
-        self.write = properties.member_writer(resource, self.names, minimal=prefers_minimal(request), extra=extra)
+        self.write = responses.member_writer(resource, self.names, minimal=prefers_minimal(request), extra=extra)
 
     @staticmethod
     def _whole(row: Row) -> str:
@@ -87,9 +87,9 @@ def zone_of(place: Place) -> tzinfo:
     return timezones.zone(place.owner.timezone)
 
 
-def _multistatus(request: Request, responses: Iterator[str] | Sequence[str], tail: str = "") -> Answer:
+def _multistatus(request: Request, found: Iterator[str] | Sequence[str], tail: str = "") -> Answer:
     headers = {"Preference-Applied": "return=minimal"} if prefers_minimal(request) else {}
-    return Answer(207, render.multistatus(responses, tail), render.XML, {**DAV_HEADER, **headers})
+    return Answer(207, render.multistatus(found, tail), render.XML, {**DAV_HEADER, **headers})
 
 
 # calendar-query
@@ -164,14 +164,14 @@ def calendar_multiget(request: Request, place: Place, body: Element) -> Answer:
     below = {href: _name_below(request, calendar, href) for href in asked}
     names = {name for name in below.values() if name is not None}
     found = {row.href: row for row in Collection(request, calendar).members_at(names, text=writer.needs_text)}
-    responses = []
+    written = []
     for href, name in below.items():
         row = None if name is None else found.get(name)
         if row is not None:
-            responses.append(writer.write(row))
+            written.append(writer.write(row))
         else:
-            responses.append(_unknown(href))
-    return _multistatus(request, responses)
+            written.append(_unknown(href))
+    return _multistatus(request, written)
 
 
 def _unknown(href: str) -> str:
@@ -206,14 +206,14 @@ def sync_collection(request: Request, place: Place, body: Element) -> Answer:
     writer = Writer(request, place, body)
     page = Collection(request, place).changes(token, limit, text=writer.needs_text)
     base = request.prefix + place.path
-    responses = [writer.write(row) for row in page.rows]
-    responses += [render.gone(base + href) for href in page.gone]
+    written = [writer.write(row) for row in page.rows]
+    written += [render.gone(base + href) for href in page.gone]
     if page.more:
-        responses.append(
+        written.append(
             f"<D:response>{render.href(base)}{render.status(507)}"
             "<D:error><D:number-of-matches-within-limits/></D:error></D:response>"
         )
-    return _multistatus(request, responses, f"<D:sync-token>{render.escape(page.token)}</D:sync-token>")
+    return _multistatus(request, written, f"<D:sync-token>{render.escape(page.token)}</D:sync-token>")
 
 
 def _limit(body: Element) -> int | None:
