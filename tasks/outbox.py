@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from storage import edits, outbox
+from storage import outbox, settling
 from storage.db import Database, DatabaseUnavailable
 from storage.outbox import Later, Lease, Message, Stale
 from storage.settings import Settings
@@ -33,7 +33,7 @@ log = structlog.get_logger("clinicdav.outbox")
 
 def is_due(db: Database, now: datetime) -> bool:
     with db.reading() as session:
-        return outbox.any_due(session, now) or bool(edits.due_to_settle(session, now, limit=1))
+        return outbox.any_due(session, now) or bool(settling.due_to_settle(session, now, limit=1))
 
 
 def run(db: Database, settings: Settings, clock: Clock) -> int:
@@ -46,11 +46,11 @@ def settle(db: Database, clock: Clock) -> int:
     """Carry out calendar edits whose quiet period is over, each in a transaction of its own."""
     now = clock()
     with db.reading() as session:
-        due = edits.due_to_settle(session, now)
+        due = settling.due_to_settle(session, now)
     for appointment_id in due:
         try:
             with db.transaction() as session:
-                edits.settle(session, appointment_id, now)
+                settling.settle(session, appointment_id, now)
         except Exception:
             # One that cannot be settled must not keep the others from it.
             log.exception("settling failed", appointment=str(appointment_id))

@@ -22,6 +22,8 @@ class Appointment(Base):
     type_code: Mapped[str] = mapped_column(ForeignKey("appointment_type.code"))
     series: Mapped[bool] = mapped_column(default=False)
     parent_id: Mapped[UUID | None]
+    # The appointment whose series a calendar app cut in two
+    split_from: Mapped[UUID | None] = mapped_column(index=True)
     video_link: Mapped[str] = mapped_column(String(500), default="")
     location: Mapped[str] = mapped_column(String(200), default="")
     # Actor label, e.g. "patient", "desk", "lee by caldav"
@@ -44,7 +46,10 @@ class Visit(Base):
     end: Mapped[datetime]
     status: Mapped[str] = mapped_column(String(20))
     overbooked: Mapped[bool] = mapped_column(default=False)
+    # The doctor does not work at its time, or is on leave
     outside_hours: Mapped[bool] = mapped_column(default=False)
+    # Since when the doctor wants it to take place there all the same
+    kept_at: Mapped[datetime | None]
     # What the patient was last told. told_status "" means nothing yet
     told_start: Mapped[datetime | None]
     told_end: Mapped[datetime | None]

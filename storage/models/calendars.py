@@ -29,6 +29,12 @@ class Collection(Base):
     changed_at: Mapped[datetime]
 
 
+def _waiting(name: str) -> Index:
+    """Few objects wait for anything, and the worker asks for them every two seconds."""
+    some = text(f"{name} IS NOT NULL")
+    return Index(f"ix_calendar_object_{name}", name, sqlite_where=some, postgresql_where=some)
+
+
 class CalendarObject(Base):
     """One calendar object resource. `served_text` is what clients are sent; `etag` is unquoted and of that text."""
 
@@ -43,6 +49,8 @@ class CalendarObject(Base):
             sqlite_where=text("deleted = 0"),
             postgresql_where=text("NOT deleted"),
         ),
+        _waiting("touch_at"),
+        _waiting("settle_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -62,6 +70,10 @@ class CalendarObject(Base):
     # Occurrences of [expanded_from, expanded_until) stand in `occurrence`; None: all there are
     expanded_from: Mapped[datetime | None]
     expanded_until: Mapped[datetime | None]
+    # When it gets another ETag: an app's text was corrected, and not every app looks for that at once
+    touch_at: Mapped[datetime | None]
+    # When what an app's edit of it comes to is carried out, if nothing else has happened by then
+    settle_at: Mapped[datetime | None]
 
 
 class Change(Base):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from storage import accounts, appointment_types, booking, edits, hours
+from storage import accounts, appointment_types, booking, hours, settling
 from storage.models import Appointment, Claim, Notice, OutboxMessage, Visit
 from storage.policy import SYSTEM, VISITOR
 from tests.caldav.helpers import Clinic, Dav
@@ -44,10 +44,10 @@ class Phone:
     def settle(self) -> None:
         self.clinic.clock.pass_time(seconds=121)
         with self.clinic.db.transaction() as session:
-            due = edits.due_to_settle(session, self.clinic.clock())
+            due = settling.due_to_settle(session, self.clinic.clock())
         for appointment_id in due:
             with self.clinic.db.transaction() as session:
-                edits.settle(session, appointment_id, self.clinic.clock())
+                settling.settle(session, appointment_id, self.clinic.clock())
 
     def messages(self) -> list[str]:
         with self.clinic.db.reading() as session:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical.errors import Refusal
-from storage import accounts, appointment_types, booking, collections, edits, hours, objects
+from storage import accounts, appointment_types, booking, collections, edits, hours, objects, settling
 from storage.db import Database
 from storage.models import Account, Appointment, CalendarObject, Claim, OutboxMessage, Patient, Visit
 from storage.policy import SYSTEM, Actor
@@ -91,10 +91,10 @@ class Practice:
         """Let the quiet period pass."""
         self.now += timedelta(seconds=121)
         with self.writing() as session:
-            due = edits.due_to_settle(session, self.now)
+            due = settling.due_to_settle(session, self.now)
         for appointment_id in due:
             with self.writing() as session:
-                edits.settle(session, appointment_id, self.now)
+                settling.settle(session, appointment_id, self.now)
 
     def visits(self, booked: booking.Booked) -> list[Visit]:
         with self.db.reading() as session:

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import select, text
 
 from ical.errors import Refusal
-from storage import accounts, appointment_types, booking, collections, edits
+from storage import accounts, appointment_types, booking, collections, edits, settling
 from storage.db import Database
 from storage.models import CalendarObject, Visit
 from storage.policy import Actor
@@ -96,8 +96,8 @@ def delete(db: Database, rng: random.Random, start: datetime) -> None:
         obj = some_object(session, rng)
         if obj is not None:
             edits.client_delete(session, obj, actor=actor(rng), now=NOW)
-            for appointment_id in edits.due_to_settle(session, NOW + timedelta(hours=1), limit=3):
-                edits.settle(session, appointment_id, NOW + timedelta(hours=1))
+            for appointment_id in settling.due_to_settle(session, NOW + timedelta(hours=1), limit=3):
+                settling.settle(session, appointment_id, NOW + timedelta(hours=1))
 
 
 def wish(session, rng, start):
