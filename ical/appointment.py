@@ -20,7 +20,6 @@ from ical.times import instant, parse_utc_text, read_time, set_time, span, utc_t
 from ical.timezones import ensure_vtimezones
 from ical.vcalendar import clean, is_private, mailto, parameter, sequence_of, stamp, vcalendar
 
-Profile = Literal["solo", "full"]
 Title = Literal["initials", "full", "code"]
 
 TYPES: dict[str, str] = {
@@ -304,15 +303,20 @@ def pending_cancel(component: Component) -> datetime | None:
 # How it shows
 
 
-def served(calendar: Component, profile: Profile = "solo", title: Title = "initials") -> str:
+def served(calendar: Component, title: Title = "initials", organizer: Line | None = None) -> str:
     """The text that a calendar app is sent.
 
-    Left out: our own lines, the patient's reminders, and in the solo profile the people, whose presence makes apps
-    mail them or lock the event.
+    Left out: our own lines, the patient's reminders, and the people, whose presence makes apps mail them or lock the
+    event. With `organizer` (the profile `full`) patient and organizer are shown, while the patient has an address.
     """
     parts: list[str] = []
-    _serve(calendar, profile, title, parts)
+    _serve(calendar, title, organizer, parts)
     return "".join(parts)
+
+
+def organizer_line(name: str, email: str) -> Line:
+    """The doctor as ORGANIZER: an app takes the event for its own only when the address is the account's."""
+    return Line("ORGANIZER", mailto(email), (("CN", (parameter(name),)),) if name else ())
 
 
 def without_notes(text: str) -> str:
@@ -442,16 +446,19 @@ def _people(facts: AppointmentFacts) -> list[Line]:
     return lines
 
 
-def _serve(component: Component, profile: Profile, title: Title, parts: list[str]) -> None:
+def _serve(component: Component, title: Title, organizer: Line | None, parts: list[str]) -> None:
     ours = is_appointment(component)
-    alone = ours and profile == "solo"
+    patient = patient_line(component) if ours and organizer is not None else None
     parts.append(component.begin or f"BEGIN:{component.name}\r\n")
     for child in component.children:
         if isinstance(child, Component):
             if not is_patients(child):
-                _serve(child, profile, title, parts)
-        elif is_private(child) or (alone and child.name in ("ORGANIZER", "ATTENDEE")):
+                _serve(child, title, organizer, parts)
+        elif is_private(child):
             continue
+        elif ours and child.name in ("ORGANIZER", "ATTENDEE"):
+            if child is patient and organizer is not None and _address(child):
+                parts += [organizer.text(), child.text()]
         elif ours and child.name == "SUMMARY" and title != "initials":
             prefix = unescape(child.value)[: -len(body_of(component)) or None]
             parts.append(Line("SUMMARY", escape(prefix + _body_as(component, title))).text())

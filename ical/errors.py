@@ -151,8 +151,32 @@ class InvalidCalendarData(Refusal):
     sentence = "The calendar data is not valid."
 
 
+class InvalidObjectResource(InvalidCalendarData):
+    """Well-formed, but not what one member of a calendar holds (RFC 4791 §4.1)."""
+
+    code, precondition = "valid-calendar-object-resource", "CALDAV:valid-calendar-object-resource"
+    sentence = "A calendar object is one entry, with its changed occurrences."
+
+
+class BeforeMinDateTime(InvalidCalendarData):
+    code, precondition = "min-date-time", "CALDAV:min-date-time"
+    sentence = "The entry lies too far in the past."
+
+
+class AfterMaxDateTime(InvalidCalendarData):
+    code, precondition = "max-date-time", "CALDAV:max-date-time"
+    sentence = "The entry lies too far in the future."
+
+
 class UnsupportedRecurrence(InvalidCalendarData):
     sentence = "This kind of repetition is not supported."
+
+
+class UnsupportedScale(UnsupportedRecurrence):
+    """A rule in another calendar than the Gregorian (RFC 7529 §7)."""
+
+    code, precondition = "supported-rscale", "CALDAV:supported-rscale"
+    sentence = "Only repetitions of the Gregorian calendar are supported."
 
 
 class UnsupportedComponent(Refusal):
@@ -173,6 +197,13 @@ class TooManyInstances(Refusal):
 class TooManyAttendees(Refusal):
     code, status, precondition = "max-attendees-per-instance", 403, "CALDAV:max-attendees-per-instance"
     sentence = "The entry has too many attendees."
+
+
+class InvalidSchedulingMessage(Refusal):
+    """The outbox takes requests for free/busy time, and no other message (RFC 6638 §5.2)."""
+
+    code, status, precondition = "valid-scheduling-message", 403, "CALDAV:valid-scheduling-message"
+    sentence = "This is no request for free/busy time."
 
 
 class UidConflict(Refusal):

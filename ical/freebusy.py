@@ -71,6 +71,23 @@ def merge(periods: Iterable[Period]) -> list[Period]:
     return merged
 
 
+def without(periods: Iterable[Period], others: Iterable[Period]) -> list[Period]:
+    """What of `periods` lies outside the time of `others`, whatever the type of these."""
+    taken = merge(Period(other.start, other.end) for other in others if other.busy != "free")
+    left: list[Period] = []
+    for period in merge(periods):
+        since = period.start
+        for other in taken:
+            if other.end <= since or other.start >= period.end:
+                continue
+            if since < other.start:
+                left.append(Period(since, other.start, period.busy))
+            since = other.end
+        if since < period.end:
+            left.append(Period(since, period.end, period.busy))
+    return left
+
+
 def vfreebusy(
     periods: Iterable[Period],
     start: datetime,

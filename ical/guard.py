@@ -1,7 +1,7 @@
 """Judges calendar data from outside before any library sees it. RFC 4791 §5.3.2.1, RFC 5545.
 
 Other parsers can be stopped by one event of 200 bytes; here every check is linear in the size of the data. What is
-refused, though legal, is listed in docs/compliance.md. `check` is for one object of a client (PUT), strict;
+refused, though legal, is listed in docs/reference/limits.md. `check` is for one object of a client (PUT), strict;
 `check_calendar_file` is for files from anywhere (import): it repairs what can be repaired and says so.
 """
 
@@ -13,7 +13,9 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from ical.errors import (
+    AfterMaxDateTime,
     InvalidCalendarData,
+    InvalidObjectResource,
     Refusal,
     ResourceTooLarge,
     TooManyAttendees,
@@ -62,18 +64,28 @@ class ImportResult:
 def check(data: bytes, *, component: str | None = "VEVENT", max_size: int = MAX_OBJECT) -> Component:
     """The calendar object in `data`: one UID, one kind of entry (`component`, or any of ENTRIES when None).
 
-    Raises ResourceTooLarge, UnsupportedComponent, TooManyInstances, TooManyAttendees, UnsupportedRecurrence or
-    InvalidCalendarData.
+    Raises ResourceTooLarge, UnsupportedComponent, TooManyInstances, TooManyAttendees, or InvalidCalendarData and what
+    is derived from it: each says by its `precondition` what of RFC 4791 §5.3.2.1 was not met.
     """
     if len(data) > max_size:
         raise ResourceTooLarge()
     calendar = parse(_decoded(data))
     if calendar.first("METHOD") is not None:
-        raise InvalidCalendarData("Messages (METHOD) are not stored in a calendar.")
+        raise InvalidObjectResource("Messages (METHOD) are not stored in a calendar.")
     for block in calendar.walk():
         if (block.value("ACTION") or "").strip().upper() == "PROCEDURE":
             raise InvalidCalendarData("Alarms that start a program are not stored.")
     _check_object(calendar, component)
+    return calendar
+
+
+def check_message(data: bytes) -> Component:
+    """The iTIP message in `data` (RFC 5546), which is read and not stored: its size, its lines and its time zones are
+    within bounds. Raises ResourceTooLarge or InvalidCalendarData."""
+    if len(data) > MAX_OBJECT:
+        raise ResourceTooLarge()
+    calendar = parse(_decoded(data))
+    _check_frame(calendar)
     return calendar
 
 
@@ -123,36 +135,40 @@ def _decoded(data: bytes) -> str:
 
 
 def _check_object(calendar: Component, component: str | None) -> None:
-    if calendar.name != "VCALENDAR":
-        raise InvalidCalendarData("A calendar begins with BEGIN:VCALENDAR.")
-    if (calendar.value("VERSION") or "2.0").strip() != "2.0":
-        raise InvalidCalendarData("Only iCalendar 2.0 is understood.")
+    _check_frame(calendar)
     entries = [c for c in calendar.components() if c.name != "VTIMEZONE" and not c.name.startswith("X-")]
     kinds = {entry.name for entry in entries}
     if kinds - ({component} if component else set(ENTRIES)):
         raise UnsupportedComponent()
     if len(kinds) != 1:
-        raise InvalidCalendarData("A calendar object holds one kind of entry.")
+        raise InvalidObjectResource("A calendar object holds one kind of entry.")
     _check_identity(entries)
-    zones = calendar.components("VTIMEZONE")
-    if len(zones) > MAX_TIMEZONES:
-        raise InvalidCalendarData("There are too many time zones.")
-    for block in zones:
-        _check_timezone(block)
     head = master(calendar)
     for entry in entries:
         _check_entry(entry, calendar, is_head=entry is head)
 
 
+def _check_frame(calendar: Component) -> None:
+    if calendar.name != "VCALENDAR":
+        raise InvalidCalendarData("A calendar begins with BEGIN:VCALENDAR.")
+    if (calendar.value("VERSION") or "2.0").strip() != "2.0":
+        raise InvalidCalendarData("Only iCalendar 2.0 is understood.")
+    zones = calendar.components("VTIMEZONE")
+    if len(zones) > MAX_TIMEZONES:
+        raise InvalidCalendarData("There are too many time zones.")
+    for block in zones:
+        _check_timezone(block)
+
+
 def _check_identity(entries: list[Component]) -> None:
     uids = {entry.plain("UID").strip() for entry in entries}
     if len(uids) > 1:
-        raise InvalidCalendarData("The entries of a calendar object share one UID.")
+        raise InvalidObjectResource("The entries of a calendar object share one UID.")
     uid = uids.pop()
     if not uid or len(uid) > MAX_UID:
         raise InvalidCalendarData(f"An entry has a UID of 1 to {MAX_UID} characters.")
     if sum(entry.first("RECURRENCE-ID") is None for entry in entries) > 1:
-        raise InvalidCalendarData("Two entries have the same UID.")
+        raise InvalidObjectResource("Two entries have the same UID.")
     if len(entries) > MAX_OVERRIDES + 1:
         raise TooManyInstances()
 
@@ -162,7 +178,8 @@ def _check_timezone(block: Component) -> None:
         for line in observance.lines():
             if line.name == "RRULE" and "FREQ=YEARLY" not in normalise(line.value).upper().split(";"):
                 raise UnsupportedRecurrence("Clocks change once a year, or by a list of dates.")
-            if line.name == "DTSTART" and not _year_in(line.value.strip()[:4], FIRST_YEAR):
+            # eM Client's zones begin in the year 1, Outlook's in 1601.
+            if line.name == "DTSTART" and not _year_in(line.value.strip()[:4], 1):
                 raise InvalidCalendarData("A time zone has no usable start.")
         if sum(line.value.count(",") + 1 for line in observance.lines("RDATE")) > MAX_RDATES:
             raise InvalidCalendarData("A time zone changes too often.")
@@ -197,8 +214,8 @@ def _check_span(entry: Component, calendar: Component) -> None:
             read[name] = read_time(line, UTC, calendar)
     start, end = read.get("DTSTART"), read.get("DTEND", read.get("DUE"))
     if start is not None and end is not None:
-        # A DATE beside a time is wrong, and written: then a day's difference says nothing.
-        same = isinstance(start, datetime) == isinstance(end, datetime)
+        # A DATE beside a time, or a floating time beside a fixed one, is wrong, and written: a day says nothing then.
+        same = isinstance(start, datetime) == isinstance(end, datetime) and _floats(entry, begin) == _floats(entry, x)
         slack = timedelta(0) if same else timedelta(days=1)
         if instant(end, UTC) + slack < instant(start, UTC):
             raise InvalidCalendarData("An entry ends before it starts.")
@@ -208,7 +225,7 @@ def _check_span(entry: Component, calendar: Component) -> None:
     if duration is not None and start is not None:
         instant_end = instant(start, UTC).year + read_duration(duration).days // 365
         if instant_end > LAST_YEAR:
-            raise InvalidCalendarData("An entry is too long.")
+            raise AfterMaxDateTime("An entry is too long.")
 
 
 def _check_rule(line: Line, entry: Component, calendar: Component, is_head: bool) -> None:

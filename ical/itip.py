@@ -1,15 +1,18 @@
-"""The calendar part of a mail to the patient: REQUEST and CANCEL. RFC 5546 §3.2.2, §3.2.5, RFC 6047.
+"""Messages between calendars: invitations to patients, and requests for free/busy time. RFC 5546, RFC 6047.
 
-It names the practice and the time. No reason, no kind of visit, no speciality: mail is read over shoulders.
+The calendar part of a mail to the patient (§3.2.2, §3.2.5) names the practice and the time. No reason, no kind of
+visit, no speciality: mail is read over shoulders.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from ical.appointment import AppointmentFacts, add_place
+from ical.errors import InvalidCalendarData, InvalidSchedulingMessage
 from ical.lines import Component, escape
-from ical.times import parse_utc_text, set_time, utc_text
+from ical.times import instant, parse_utc_text, read_time, set_time, utc_text
 from ical.timezones import ensure_vtimezones
 from ical.vcalendar import clean, mailto, parameter, vcalendar
 
@@ -37,6 +40,38 @@ def request(
     )
     ensure_vtimezones(calendar)
     return calendar.text()
+
+
+@dataclass(frozen=True)
+class FreeBusyRequest:
+    """Whose time is asked for, by whom, for [start, end). Addresses are as they were written."""
+
+    uid: str
+    organizer: str
+    attendees: tuple[str, ...]
+    start: datetime
+    end: datetime
+
+
+def read_free_busy_request(message: Component) -> FreeBusyRequest:
+    """A VFREEBUSY of METHOD:REQUEST (RFC 5546 §3.3.2). Raises InvalidSchedulingMessage for any other message, and
+    InvalidCalendarData for times that cannot be read."""
+    asked = [part for part in message.components() if part.name != "VTIMEZONE" and not part.name.startswith("X-")]
+    method = (message.value("METHOD") or "").strip().upper()
+    if method != "REQUEST" or [part.name for part in asked] != ["VFREEBUSY"]:
+        raise InvalidSchedulingMessage()
+    component = asked[0]
+    once = {name: component.lines(name) for name in ("UID", "ORGANIZER", "DTSTART", "DTEND")}
+    attendees = component.lines("ATTENDEE")
+    if any(len(lines) != 1 for lines in once.values()) or not attendees or component.lines("FREEBUSY"):
+        raise InvalidSchedulingMessage()
+    start, end = (instant(read_time(once[name][0], UTC, message), UTC) for name in ("DTSTART", "DTEND"))
+    if end <= start:
+        raise InvalidCalendarData("A request for free/busy time ends after it starts.")
+    addresses = {line.value.strip().casefold(): line.value.strip() for line in attendees}
+    return FreeBusyRequest(
+        component.plain("UID"), once["ORGANIZER"][0].value.strip(), tuple(addresses.values()), start, end
+    )
 
 
 def summary(clinic_name: str) -> str:

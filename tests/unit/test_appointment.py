@@ -190,17 +190,38 @@ def test_a_pending_cancellation_looks_cancelled_and_is_not():
 
 
 @pytest.mark.parametrize("title", ["initials", "full", "code"])
-@pytest.mark.parametrize("profile", ["solo", "full"])
-def test_nothing_private_is_served(title, profile):
-    text = appt.served(appt.render(FACTS, NOW), profile, title)
+@pytest.mark.parametrize("organizer", [None, appt.organizer_line("Dr. Eva Smith", "eva@clinic.example")])
+def test_nothing_private_is_served(title, organizer):
+    text = appt.served(appt.render(FACTS, NOW), title, organizer)
     assert "X-CLINICDAV" not in text
     assert "VALARM" not in text
-    assert ("ATTENDEE" in text) == ("ORGANIZER" in text) == (profile == "full")
+    assert ("ATTENDEE" in text) == ("ORGANIZER" in text) == (organizer is not None)
+
+
+@pytest.mark.parametrize(("status", "partstat"), [("scheduled", "NEEDS-ACTION"), ("confirmed", "ACCEPTED")])
+def test_people_are_the_doctor_as_of_now_and_the_patient_alone(status, partstat):
+    stored = appt.render(replace(FACTS, status=status), NOW)
+    organizer = appt.organizer_line("Dr. Eva Smith-Berg", "new@clinic.example")
+    shown = event(parse(appt.served(stored, organizer=organizer)))
+    assert [line.value for line in shown.lines("ORGANIZER")] == ["mailto:new@clinic.example"]
+    (patient,) = shown.lines("ATTENDEE")
+    assert (patient.value, patient.param("CN")) == ("mailto:maria.huber@mail.example", "Maria Huber")
+    assert patient.param("PARTSTAT") == partstat
+    alone = event(parse(appt.served(stored)))
+    people = ("ORGANIZER", "ATTENDEE")
+    assert [line.text() for line in shown.lines() if line.name not in people] == [line.text() for line in alone.lines()]
+
+
+def test_a_patient_without_an_address_is_not_shown_as_attendee():
+    stored = appt.render(replace(FACTS, patient_email=""), NOW)
+    assert appt.served(stored, organizer=appt.organizer_line("Dr. Eva Smith", "eva@clinic.example")) == appt.served(
+        stored
+    )
 
 
 def test_titles_are_as_discreet_as_asked_for():
     stored = appt.render(replace(FACTS, status="completed"), NOW)
-    titles = {t: event(parse(appt.served(stored, "solo", t))).plain("SUMMARY") for t in ("initials", "full", "code")}
+    titles = {t: event(parse(appt.served(stored, t))).plain("SUMMARY") for t in ("initials", "full", "code")}
     assert titles == {
         "initials": "✓ Maria H. · Virtual",
         "full": "✓ Maria Huber · Virtual",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ical.freebusy import BusyType, Period, busy_type, merge, vfreebusy
+from ical.freebusy import BusyType, Period, busy_type, merge, vfreebusy, without
 from ical.lines import Component, Line, parse
 
 
@@ -89,3 +89,21 @@ def test_an_answer_to_a_request_names_who_asked() -> None:
     tree = parse(text)
     assert tree.value("METHOD") == "REPLY"
     assert tree.components("VFREEBUSY")[0].value("ATTENDEE") == "mailto:b@x"
+
+
+def test_what_lies_outside_of_others_is_left() -> None:
+    day = [Period(at(0), at(23), "busy-unavailable")]
+    hours = [Period(at(8), at(12)), Period(at(11), at(13)), Period(at(15), at(16)), Period(at(20), at(21), "free")]
+    left = [(period.start.hour, period.end.hour, period.busy) for period in without(day, hours)]
+    assert left == [(0, 8, "busy-unavailable"), (13, 15, "busy-unavailable"), (16, 23, "busy-unavailable")]
+
+
+hour_pairs = st.tuples(st.integers(0, 22), st.integers(1, 5)).map(lambda p: Period(at(p[0]), at(min(23, p[0] + p[1]))))
+
+
+@given(st.lists(hour_pairs), st.lists(hour_pairs))
+def test_outside_and_inside_share_no_time_and_lose_none(periods: list[Period], others: list[Period]) -> None:
+    def minutes(found: list[Period]) -> set[datetime]:
+        return {at(hour) for hour in range(23) for p in found if p.start <= at(hour) < p.end}
+
+    assert minutes(without(periods, others)) == minutes(periods) - minutes(others)

@@ -1,4 +1,4 @@
-"""The calendar part of mails to patients."""
+"""The calendar part of mails to patients, and requests for free/busy time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,8 @@ import icalendar
 import pytest
 
 from ical.appointment import AppointmentFacts
-from ical.itip import request
+from ical.errors import InvalidCalendarData, InvalidSchedulingMessage
+from ical.itip import FreeBusyRequest, read_free_busy_request, request
 from ical.lines import parse
 
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -96,3 +97,67 @@ def test_no_mail_tells_more_than_when_and_where(method):
     text = " ".join(written(method, comment="Sorry."))
     for private in ("Knee", "X-ray", "xray", "Hypochondriac", "/d/a/", "X-CLINICDAV", "dr.smith"):
         assert private not in text
+
+
+# Requests for free/busy time
+
+
+ASKED = (
+    "BEGIN:VCALENDAR",
+    "VERSION:2.0",
+    "METHOD:REQUEST",
+    "BEGIN:VFREEBUSY",
+    "UID:ask-1",
+    "DTSTAMP:20261122T170000Z",
+    "ORGANIZER:mailto:lee@clinic.example",
+    "ATTENDEE;CN=Smith:mailto:smith@clinic.example",
+    "ATTENDEE:MAILTO:Smith@clinic.example",
+    "ATTENDEE:mailto:else@where.example",
+    "DTSTART:20261123T080000Z",
+    "DTEND:20261124T080000Z",
+    "END:VFREEBUSY",
+    "END:VCALENDAR",
+)
+
+
+def asked(*lines: str) -> FreeBusyRequest:
+    return read_free_busy_request(parse("".join(f"{line}\r\n" for line in lines)))
+
+
+def test_a_request_for_free_busy_time():
+    request = asked(*ASKED)
+    assert (request.uid, request.organizer) == ("ask-1", "mailto:lee@clinic.example")
+    assert request.attendees == ("MAILTO:Smith@clinic.example", "mailto:else@where.example")
+    assert (request.start, request.end) == (
+        datetime(2026, 11, 23, 8, tzinfo=UTC),
+        datetime(2026, 11, 24, 8, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("METHOD:REQUEST", "METHOD:REPLY"),
+        ("METHOD:REQUEST", "X-METHOD:REQUEST"),
+        ("UID:ask-1", "X-UID:ask-1"),
+        ("UID:ask-1", "UID:ask-1\r\nUID:ask-2"),
+        ("ORGANIZER:mailto:lee@clinic.example", "X-ORGANIZER:mailto:lee@clinic.example"),
+        ("DTEND:20261124T080000Z", "DURATION:P1D"),
+        ("BEGIN:VFREEBUSY", "BEGIN:VEVENT\r\nUID:x\r\nEND:VEVENT\r\nBEGIN:VFREEBUSY"),
+        ("DTEND:20261124T080000Z", "DTEND:20261124T080000Z\r\nFREEBUSY:20261123T080000Z/PT1H"),
+    ],
+)
+def test_other_messages_are_no_request(line, instead):
+    with pytest.raises(InvalidSchedulingMessage):
+        asked(*(instead if each == line else each for each in ASKED))
+
+
+def test_a_message_about_an_event_is_no_request():
+    with pytest.raises(InvalidSchedulingMessage):
+        asked(*(each.replace("VFREEBUSY", "VEVENT") for each in ASKED))
+
+
+@pytest.mark.parametrize("end", ["20261123T080000Z", "20261122T080000Z", "tomorrow"])
+def test_a_request_without_a_span_is_no_calendar_data(end):
+    with pytest.raises(InvalidCalendarData):
+        asked(*(f"DTEND:{end}" if each.startswith("DTEND") else each for each in ASKED))

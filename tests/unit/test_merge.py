@@ -43,7 +43,8 @@ def event(calendar: Component) -> Component:
 
 def copy_of(stored: Component, profile="solo", title="initials") -> Component:
     """What an app has downloaded."""
-    return parse(appt.served(stored, profile, title))
+    organizer = appt.organizer_line("Dr. Eva Smith", "eva@clinic.example") if profile == "full" else None
+    return parse(appt.served(stored, title, organizer))
 
 
 def put(stored: Component, **lines: str) -> Merged:
