@@ -1,4 +1,4 @@
-"""Expand open-ended series further as time goes by, and sweep away what has ended by its age."""
+"""Once a day: expand open-ended series further, and sweep away what has ended by its age or was overtaken."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from ical import lines
-from storage import accounts, objects, occurrences
+from storage import accounts, objects, occurrences, sync
 from storage.db import Database
 from storage.models import CalendarObject
 from storage.policy import SYSTEM
@@ -24,6 +24,7 @@ def run(db: Database, settings: Settings, clock: Callable[[], datetime]) -> int:
     """One pass. Returns how many series were extended."""
     with db.transaction() as session:
         accounts.sweep_sessions(session, clock())
+        sync.compact(session)
     done = 0
     seen: set[int] = set()
     while True:

@@ -3,7 +3,10 @@
 import random
 
 import pytest
+from sqlalchemy import func, select
 
+from storage import sync
+from storage.models import Change
 from tests.caldav.helpers import Answer, Clinic, D, Dav, event
 
 
@@ -80,6 +83,18 @@ def test_limit_gives_pages_until_all_is_told(lee: Dav) -> None:
     assert lee.sync("/lee/personal/", limit=0).status == 400
 
 
+def test_the_change_log_grows_with_the_hrefs_not_with_the_writes(clinic: Clinic) -> None:
+    lee = clinic.client("lee")
+    for minute in range(10, 20):
+        lee.put("/lee/personal/a.ics", event("a@test", f"20261124T09{minute}00", "20261124T110000"))
+    lee.put("/lee/personal/b.ics", event("b@test"))
+    lee.delete("/lee/personal/b.ics")
+    with clinic.db.transaction() as session:
+        sync.compact(session)
+        kept = select(func.count()).select_from(Change).where(Change.href.in_(("a.ics", "b.ics")))
+        assert session.scalar(kept) == 2
+
+
 def test_unknown_sync_level_is_refused(lee: Dav) -> None:
     body = "<D:sync-token/><D:sync-level>7</D:sync-level><D:prop/>"
     assert lee.report("/lee/personal/", "D:sync-collection", body, depth="0").status == 400
@@ -112,7 +127,9 @@ def history(clinic: Clinic, seed: int, steps: int = 60) -> None:
         client = clinic.client("lee")
         name = chance.choice(names)
         path = f"/lee/personal/{name}"
-        match chance.choice(("put", "put", "delete", "move", "sync", "sync", "page", "restart", "stale", "forget")):
+        match chance.choice(
+            ("put", "put", "delete", "move", "sync", "sync", "page", "restart", "compact", "stale", "forget")
+        ):
             case "put":
                 minute = f"{step % 60:02d}"
                 client.put(path, event(f"{name}@test", f"20261124T09{minute}00", "20261124T110000"))
@@ -134,6 +151,9 @@ def history(clinic: Clinic, seed: int, steps: int = 60) -> None:
                     assert copies[who] == real, f"seed {seed}, step {step}"
             case "restart":
                 clinic.restart()
+            case "compact":
+                with clinic.db.transaction() as session:
+                    sync.compact(session)
             case "forget":
                 copies[who], tokens[who] = {}, ""
     for copy, since in zip(copies, tokens, strict=True):
