@@ -19,8 +19,11 @@ def matches(header: str, etag: str | None) -> bool:
     return etag in tags or header == etag
 
 
-def fail(if_match: str, if_none_match: str, etag: str | None) -> bool:
-    """Whether a write's preconditions do not hold (412)."""
-    if if_match and not matches(if_match, etag):
+def fail(if_match: str, if_none_match: str, etag: str | None, text_etag: str | None = None) -> bool:
+    """Whether a write's preconditions do not hold (412).
+
+    `text_etag` is the tag by which the same text went before it was touched: whoever names that has missed nothing.
+    """
+    if if_match and not matches(if_match, etag) and not matches(if_match, text_etag):
         return True
     return bool(if_none_match) and matches(if_none_match, etag)

@@ -11,7 +11,8 @@ from caldav_bridge.refusals import Answer, Denied, need_privileges, not_found
 from caldav_bridge.rights import letters
 from caldav_bridge.shim import CHARSET
 from ical.errors import UidConflict
-from storage import edits, served
+from storage import edits, objects, served
+from storage.models import CalendarObject
 
 
 def get(request: Request, path: str) -> Answer:
@@ -44,8 +45,8 @@ def put(request: Request, path: str) -> Answer:
     collection = Collection(request, place)
     _lock(request, place)
     before = collection.object(place.href)
-    etag, uid = (None, None) if before is None else (before.etag, before.uid)
-    if conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag):
+    uid = None if before is None else before.uid
+    if _conditions_fail(request, before):
         return _precondition_failed()
     written = collection.write(place.href, request.body)
     if uid not in (None, written.object.uid):
@@ -64,7 +65,7 @@ def delete(request: Request, path: str) -> Answer:
         found = collection.object(place.href)
         if found is None:
             raise not_found()
-        if conditions.fail(request.header("If-Match"), request.header("If-None-Match"), found.etag):
+        if _conditions_fail(request, found):
             return _precondition_failed()
         collection.delete(place.href)
         return Answer(204)
@@ -151,10 +152,13 @@ def _check_overwrite(request: Request, source: Place, target: Place) -> None:
     existing = Collection(request, target).object(target.href)
     if existing is not None and request.header("Overwrite").upper() == "F":
         raise Denied(_precondition_failed())
-    moved = Collection(request, source).object(source.href)
-    etag = None if moved is None else moved.etag
-    if conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag):
+    if _conditions_fail(request, Collection(request, source).object(source.href)):
         raise Denied(_precondition_failed())
+
+
+def _conditions_fail(request: Request, found: CalendarObject | None) -> bool:
+    etag, text_etag = (None, None) if found is None else (found.etag, objects.etag_of(found.served_text))
+    return conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag, text_etag)
 
 
 def _check_writable(request: Request, place: Place) -> None:
@@ -173,14 +177,17 @@ def _lock(request: Request, *places: Place) -> None:
 
 
 def _after_write(collection: Collection, request: Request, status: int, written: edits.Written) -> Answer:
-    """No ETag when a byte was changed (RFC 4791 §5.3.4): the client must fetch what is served."""
+    """No ETag when a byte was changed (RFC 4791 §5.3.4): the client must fetch what is served, now or a little later."""
     if "return=representation" in request.header("Prefer").replace(" ", ""):
         row = collection.member(written.object.href)
         if row is None:
             return Answer(status)
         headers = {"ETag": f'"{row.etag}"', "Preference-Applied": "return=representation"}
         return Answer(201 if written.created else 200, row.text.encode(), properties.content_type(row), headers)
-    return Answer(status, headers={"ETag": f'"{written.object.etag}"'} if written.verbatim else {})
+    if written.verbatim:
+        return Answer(status, headers={"ETag": f'"{written.object.etag}"'})
+    objects.touch_later(written.object, request.now)
+    return Answer(status)
 
 
 def _whole_calendar(request: Request, place: Place) -> Answer:

@@ -5,7 +5,7 @@ together under the owner's lock, or nothing is. The text is the truth; all the r
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from sqlalchemy import bindparam, insert, or_, select, update
@@ -23,6 +23,8 @@ from storage.writes import Write
 # Their stored text has lines of ours, which no calendar app is shown.
 _REWRITTEN = ("appointment", "hours", "leave", "waitlist")
 _KINDS = {"hours": "hours", "leave": "leave", "waitlist": "waitlist"}
+# Long enough for an app that asks for the ETag after its PUT, short enough for a doctor who looks at the other device.
+_SECOND_REVISION = timedelta(seconds=3)
 
 
 # Statements that every write needs are made once: making one takes longer than running it.
@@ -110,6 +112,8 @@ def put_object(
     obj.uid, obj.component, obj.kind = uid, component, kind
     obj.stored_text, obj.served_text, obj.etag = text, served, etag_of(served)
     obj.seq, obj.deleted, obj.changed_at = seq, False, write.now
+    # An appointment's visits wait one by one.
+    obj.touch_at, obj.settle_at = None, None if kind == "appointment" else write.settle_at
     if component == "VEVENT":
         expansion = occurrences.expand(calendar, owner, write.now)
         obj.expanded_from, obj.expanded_until = expansion.start, expansion.end
@@ -134,6 +138,7 @@ def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
     obj.seq = _next_seq(session, collection, write.now)
     obj.deleted, obj.changed_at = True, write.now
     obj.expanded_from = obj.expanded_until = None
+    obj.settle_at = None if obj.kind == "appointment" else write.settle_at
     occurrences.remove(session, obj)
     if obj.kind == "appointment":
         visits.vanish(session, obj, write)
@@ -155,11 +160,38 @@ def rename_object(session: Session, obj: CalendarObject, href: str, write: Write
     _log(session, collection, obj, write, obj.stored_text)
 
 
+def touch_later(obj: CalendarObject, now: datetime) -> None:
+    """A PUT was corrected, and its answer named no ETag: in a moment the text gets another revision.
+
+    Outlook CalDav Synchronizer asks for the ETag alone and takes its own text for what is stored.
+    """
+    obj.touch_at = now + _SECOND_REVISION
+
+
+def due_to_touch(session: Session, now: datetime, limit: int = 100) -> list[int]:
+    """Ids of the objects for which that moment has come."""
+    due = select(CalendarObject.id).where(CalendarObject.touch_at <= now).order_by(CalendarObject.touch_at)
+    return list(session.scalars(due.limit(limit)))
+
+
+def touch_again(session: Session, object_id: int, write: Write) -> None:
+    """The second revision, unless somebody has changed or deleted the object meanwhile."""
+    obj = session.get_one(CalendarObject, object_id)
+    session.get_one(Collection, obj.collection_id, with_for_update=True)
+    session.refresh(obj)
+    if obj.touch_at is None or obj.touch_at > write.now:
+        return
+    if obj.deleted:
+        obj.touch_at = None
+    else:
+        touch(session, obj, write)
+
+
 def touch(session: Session, obj: CalendarObject, write: Write) -> None:
     """Make sync report an unchanged object as changed: a client whose edit was refused then fetches it again."""
     collection = session.get_one(Collection, obj.collection_id)
     obj.seq = _next_seq(session, collection, write.now)
-    obj.etag = etag_of(f"{obj.served_text}{obj.seq}")
+    obj.etag, obj.touch_at = etag_of(f"{obj.served_text}{obj.seq}"), None
     session.flush()
     _log_change(session, collection, obj.seq, obj.href, deleted=False)
 

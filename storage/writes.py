@@ -8,7 +8,7 @@ from storage.policy import Actor
 
 @dataclass(frozen=True)
 class Write:
-    """`settle_at` is set for a calendar app's edit: the patient is told after it, if anything is left to tell.
+    """`settle_at` is set for what can still be taken back: people are told after it, if anything is left to tell.
 
     `overbook`: a clash is accepted and marked (the doctor is the authority over their own calendar).
     """

@@ -1,6 +1,7 @@
 """Deliver what the outbox holds: lease, read again, close the session, send, mark.
 
-First the visits whose quiet period is over are settled: that is where messages about calendar edits come from.
+First corrected objects get their second revision, and the visits whose quiet period is over are settled: that is
+where messages about calendar edits come from.
 """
 
 from collections.abc import Callable
@@ -8,10 +9,12 @@ from datetime import datetime
 
 import structlog
 
-from storage import outbox, settling
+from storage import objects, outbox, settling
 from storage.db import Database, DatabaseUnavailable
 from storage.outbox import Later, Lease, Message, Stale
+from storage.policy import SYSTEM
 from storage.settings import Settings
+from storage.writes import Write
 from tasks.channels import email, sms
 from tasks.channels.base import GiveUp, Retry
 
@@ -33,13 +36,29 @@ log = structlog.get_logger("clinicdav.outbox")
 
 def is_due(db: Database, now: datetime) -> bool:
     with db.reading() as session:
-        return outbox.any_due(session, now) or bool(settling.due_to_settle(session, now, limit=1))
+        return (
+            outbox.any_due(session, now)
+            or bool(settling.due_to_settle(session, now, limit=1))
+            or bool(objects.due_to_touch(session, now, limit=1))
+        )
 
 
 def run(db: Database, settings: Settings, clock: Clock) -> int:
     """One pass. Returns how many messages were taken up."""
+    revise(db, clock)
     settle(db, clock)
     return drain(db, settings, clock)
+
+
+def revise(db: Database, clock: Clock) -> int:
+    """Give corrected objects their second revision."""
+    now = clock()
+    with db.reading() as session:
+        due = objects.due_to_touch(session, now)
+    for object_id in due:
+        with db.transaction() as session:
+            objects.touch_again(session, object_id, Write(SYSTEM, now, "corrected"))
+    return len(due)
 
 
 def settle(db: Database, clock: Clock) -> int:
