@@ -172,6 +172,11 @@ class UnsupportedRecurrence(InvalidCalendarData):
     sentence = "This kind of repetition is not supported."
 
 
+class CountTooHigh(UnsupportedRecurrence):
+    code, precondition = "max-instances", "CALDAV:max-instances"
+    sentence = "The entry repeats too often."
+
+
 class UnsupportedScale(UnsupportedRecurrence):
     """A rule in another calendar than the Gregorian (RFC 7529 §7)."""
 

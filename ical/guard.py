@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from ical.errors import (
@@ -26,7 +26,7 @@ from ical.errors import (
 from ical.lines import Component, Line, parse
 from ical.recurrence import ENTRIES, master
 from ical.rrule import ever_matches, normalise, read_rule
-from ical.times import FIRST_YEAR, LAST_YEAR, instant, read_duration, read_periods, read_time, read_times
+from ical.times import LAST_YEAR, instant, read_duration, read_periods, read_time, read_times
 from ical.timezones import ensure_vtimezones, rename_tzid, resolve
 
 MAX_OBJECT = 256 * 1024
@@ -50,6 +50,8 @@ _FOLD_IN_CHARACTER = re.compile(rb"\r?\n[ \t](?=[\x80-\xbf])")
 _BOM = b"\xef\xbb\xbf"
 _ONCE = ("UID", "DTSTART", "DTEND", "DUE", "DURATION", "RECURRENCE-ID", "SEQUENCE", "STATUS")
 _TIMES = ("DTSTART", "DTEND", "DUE", "RECURRENCE-ID")
+# Marks times that have no zone of their own.
+_FLOATING = timezone(timedelta(0), "floating")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,9 @@ def _check_object(calendar: Component, component: str | None) -> None:
     kinds = {entry.name for entry in entries}
     if kinds - ({component} if component else set(ENTRIES)):
         raise UnsupportedComponent()
-    if len(kinds) != 1:
+    if not kinds:
+        raise InvalidCalendarData("There is no entry in the calendar.")
+    if len(kinds) > 1:
         raise InvalidObjectResource("A calendar object holds one kind of entry.")
     _check_identity(entries)
     head = master(calendar)
@@ -211,12 +215,11 @@ def _check_span(entry: Component, calendar: Component) -> None:
     for name in _TIMES:
         line = entry.first(name)
         if line is not None:
-            read[name] = read_time(line, UTC, calendar)
+            read[name] = read_time(line, _FLOATING, calendar)
     start, end = read.get("DTSTART"), read.get("DTEND", read.get("DUE"))
     if start is not None and end is not None:
-        # A DATE beside a time, or a floating time beside a fixed one, is wrong, and written: a day says nothing then.
-        same = isinstance(start, datetime) == isinstance(end, datetime) and _floats(entry, begin) == _floats(entry, x)
-        slack = timedelta(0) if same else timedelta(days=1)
+        # A DATE beside a time, or a floating time beside a fixed one, is wrong, and written: then a day says nothing.
+        slack = timedelta(0) if _form(start) == _form(end) else timedelta(days=1)
         if instant(end, UTC) + slack < instant(start, UTC):
             raise InvalidCalendarData("An entry ends before it starts.")
     duration = entry.value("DURATION")
@@ -226,6 +229,12 @@ def _check_span(entry: Component, calendar: Component) -> None:
         instant_end = instant(start, UTC).year + read_duration(duration).days // 365
         if instant_end > LAST_YEAR:
             raise AfterMaxDateTime("An entry is too long.")
+
+
+def _form(value: datetime | date) -> str:
+    if not isinstance(value, datetime):
+        return "date"
+    return "floating" if value.tzinfo is _FLOATING else "fixed"
 
 
 def _check_rule(line: Line, entry: Component, calendar: Component, is_head: bool) -> None:

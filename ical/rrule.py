@@ -1,17 +1,17 @@
 """RRULE: the shapes that calendar apps make, and their days. RFC 5545 §3.3.10.
 
-Everything else is refused (the list is in docs/compliance.md): an event of 200 bytes must not be able to search
+Everything else is refused (the list is in docs/reference/limits.md): an event of 200 bytes must not be able to search
 to the year 9999. Rules are walked period by period up to a given day, so that a rule without any day ends too.
 """
 
 import re
-from calendar import monthrange
+from calendar import isleap, monthrange
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
 
-from ical.errors import UnsupportedRecurrence
+from ical.errors import CountTooHigh, UnsupportedRecurrence, UnsupportedScale
 
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 MAX_COUNT = 3500
@@ -36,6 +36,7 @@ class Rule:
     bymonthday: tuple[int, ...] = ()
     bymonth: tuple[int, ...] = ()
     bysetpos: tuple[int, ...] = ()
+    byyearday: tuple[int, ...] = ()
     wkst: int = 0
 
 
@@ -63,8 +64,9 @@ def _read_rule(value: str) -> Rule:
         if not equals or not text or name in parts:
             raise UnsupportedRecurrence("The rule of the repetition cannot be read.")
         parts[name] = text
+    _read_scale(parts)
     unknown = parts.keys() - {
-        "FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY", "BYMONTH", "BYSETPOS", "WKST",
+        "FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY", "BYMONTH", "BYSETPOS", "BYYEARDAY", "WKST",
     }  # fmt: skip
     if unknown:
         raise UnsupportedRecurrence(f"A repetition by {min(unknown)[:20]} is not supported.")
@@ -78,12 +80,13 @@ def _read_rule(value: str) -> Rule:
     rule = Rule(
         freq=freq,
         interval=_numbers(parts, "INTERVAL", 1, MAX_INTERVAL, default="1")[0],
-        count=_numbers(parts, "COUNT", 1, MAX_COUNT)[0] if "COUNT" in parts else None,
+        count=_read_count(parts["COUNT"]) if "COUNT" in parts else None,
         until=parts.get("UNTIL", ""),
         byday=_read_byday(parts.get("BYDAY", "")),
         bymonthday=_signed(parts, "BYMONTHDAY", 31),
         bymonth=tuple(sorted(set(_numbers(parts, "BYMONTH", 1, 12)))),
         bysetpos=_signed(parts, "BYSETPOS", 5),
+        byyearday=_signed(parts, "BYYEARDAY", 366),
         wkst=_weekday(parts.get("WKST", "MO")),
     )
     if not _is_supported(rule):
@@ -109,8 +112,7 @@ def dates(rule: Rule, start: date, first: date, last: date) -> Iterator[date]:
 
 def ever_matches(rule: Rule, start: date, last: date) -> bool:
     """Whether the rule has any day but `start` itself, were it open: 30 February never comes."""
-    open_rule = Rule(rule.freq, rule.interval, None, "", rule.byday, rule.bymonthday, rule.bymonth, rule.bysetpos)
-    return next(_walk(open_rule, start, start, last), None) is not None
+    return next(_walk(replace(rule, count=None, until=""), start, start, last), None) is not None
 
 
 def _walk(rule: Rule, start: date, begin: date, last: date) -> Iterator[date]:
@@ -158,6 +160,9 @@ def _yearly(rule: Rule, start: date, begin: date, last: date) -> Iterator[list[d
     skipped = max(0, (begin.year - start.year) // rule.interval)
     months = rule.bymonth or (start.month,)
     for year in range(start.year + skipped * rule.interval, last.year + 1, rule.interval):
+        if rule.byyearday:
+            yield _chosen(rule, _days_of_year(rule, year), start)
+            continue
         found = [day for month in months for day in _days_of(rule, year, month, start.day)]
         yield _chosen(rule, found, start)
 
@@ -184,6 +189,13 @@ def _days_of(rule: Rule, year: int, month: int, start_day: int) -> list[date]:
     return [date(year, month, day) for day in sorted(days or ())]
 
 
+def _days_of_year(rule: Rule, year: int) -> list[date]:
+    first = date(year, 1, 1).toordinal()
+    length = 366 if isleap(year) else 365
+    numbers = {n if n > 0 else length + 1 + n for n in rule.byyearday if abs(n) <= length}
+    return [date.fromordinal(first + n - 1) for n in sorted(numbers)]
+
+
 def _chosen(rule: Rule, days: list[date], start: date) -> list[date]:
     """BYSETPOS picks from the whole period, before the days in front of `start` fall away."""
     if rule.bysetpos:
@@ -195,6 +207,8 @@ def _chosen(rule: Rule, days: list[date], start: date) -> list[date]:
 
 def _is_supported(rule: Rule) -> bool:
     nth = any(n for n, _ in rule.byday)
+    if rule.byyearday:
+        return rule.freq == "YEARLY" and not (rule.byday or rule.bymonthday or rule.bymonth or rule.bysetpos)
     if rule.freq == "DAILY":
         plain = not (rule.bymonthday or rule.bymonth or rule.bysetpos or nth)
         return plain and (not rule.byday or rule.interval == 1)
@@ -216,9 +230,24 @@ def _numbers(parts: dict[str, str], name: str, low: int, high: int, default: str
     if len(members) > 366 or not all(_NUMBER.fullmatch(m) for m in members):
         raise UnsupportedRecurrence("The rule of the repetition cannot be read.")
     numbers = tuple(int(m) for m in members)
-    if not all(low <= n <= high for n in numbers) or (name in ("INTERVAL", "COUNT") and len(numbers) > 1):
+    if not all(low <= n <= high for n in numbers) or (name == "INTERVAL" and len(numbers) > 1):
         raise UnsupportedRecurrence(f"{name} of a repetition is between {low} and {high}.")
     return numbers
+
+
+def _read_count(text: str) -> int:
+    digits = text.removeprefix("+").lstrip("0")
+    if not (digits.isascii() and digits.isdigit()):
+        raise UnsupportedRecurrence("The number of repetitions cannot be read.")
+    if len(digits) > 4 or int(digits) > MAX_COUNT:
+        raise CountTooHigh(f"An entry repeats at most {MAX_COUNT} times.")
+    return int(digits)
+
+
+def _read_scale(parts: dict[str, str]) -> None:
+    """Take out what only says that the rule is an ordinary one (RFC 7529 §4). Raises UnsupportedScale."""
+    if parts.pop("RSCALE", "GREGORIAN") != "GREGORIAN" or parts.pop("SKIP", "OMIT") != "OMIT":
+        raise UnsupportedScale()
 
 
 def _signed(parts: dict[str, str], name: str, high: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from ical.errors import InvalidCalendarData
+from ical.errors import AfterMaxDateTime, BeforeMinDateTime, InvalidCalendarData
 from ical.lines import Component, Line
 from ical.timezones import resolve
 
@@ -152,8 +152,10 @@ def _read_naive(text: str, beyond: int = 0) -> datetime:
     if not (whole and digits.isascii() and digits.isdigit()):
         raise InvalidCalendarData("A date or time cannot be read.")
     numbers = [int(digits[0:4])] + [int(digits[at : at + 2]) for at in range(4, len(digits), 2)]
-    if not FIRST_YEAR - beyond <= numbers[0] <= LAST_YEAR + beyond:
-        raise InvalidCalendarData(f"A year is not between {FIRST_YEAR} and {LAST_YEAR}.")
+    if numbers[0] < FIRST_YEAR - beyond:
+        raise BeforeMinDateTime(f"A year is before {FIRST_YEAR}.")
+    if numbers[0] > LAST_YEAR + beyond:
+        raise AfterMaxDateTime(f"A year is after {LAST_YEAR}.")
     if len(numbers) == 6 and numbers[5] == 60:
         numbers[5] = 59
     try:

@@ -23,6 +23,8 @@ _TZID = "TZID"
 # Observances that ended before this year are left out: they would double the size of every event.
 _HISTORY_FROM = 2010
 _FIRST_YEAR, _LAST_YEAR = 1970, 2100
+# A leap year, so that every day of an earlier year is in it.
+_EARLIEST = 1600
 # More than any zone of the world has had: a VTIMEZONE with more is not read.
 _MOST_ONSETS = 1000
 # The fewest transitions after which a pattern is called a rule.
@@ -265,6 +267,8 @@ def _from_text(text: str) -> WrittenZone | None:
 def _onsets(observance: Component, before: timedelta) -> set[datetime]:
     """The local times at which an observance begins, up to the last year we look at."""
     first = _naive(observance.value("DTSTART") or "")
+    # eM Client's begin in the year 1: a little further, they leave what datetime can hold.
+    first = first.replace(year=max(first.year, _EARLIEST))
     onsets = {first}
     for line in observance.lines("RDATE"):
         onsets |= {_naive(part.split("/")[0]) for part in line.value.split(",")[:500]}

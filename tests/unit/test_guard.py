@@ -68,6 +68,28 @@ def test_a_sloppy_rule_is_written_as_it_should_be() -> None:
     assert "RRULE:FREQ=WEEKLY;BYDAY=MO,WE\r\n" in calendar.text()
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("DTSTART:20250814T180000", "DTEND;TZID=Europe/Brussels:20250814T190000"),
+        ("DTSTART;TZID=America/New_York:19970902T090000", "DTEND:19970902T100000"),
+        ("DTSTART;VALUE=DATE:20261125", "DTEND:20261124T230000Z"),
+    ],
+)
+def test_an_end_of_another_form_than_the_start_is_taken_when_it_may_come_later(times: tuple[str, ...]) -> None:
+    """Open Calendar and Sunbird wrote such events."""
+    assert check(data(*times))
+
+
+def test_time_zones_that_begin_in_the_year_1_are_taken() -> None:
+    """eM Client writes them, also for zones that no other name explains."""
+    rule = "RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3"
+    for zone in (zone_block("Own", "DTSTART:00010101T000000"), zone_block("Own", "DTSTART:00010325T020000", rule)):
+        calendar = check(data("DTSTART;TZID=Own:20260701T100000", outside=zone))
+        (found,) = occurrences(calendar, VIENNA, datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC))
+        assert found.start == datetime(2026, 7, 1, 8, tzinfo=UTC)
+
+
 REFUSED: dict[str, tuple[bytes, type[Refusal]]] = {
     "nothing": (b"", InvalidCalendarData),
     "no calendar": (b"hello\r\n", InvalidCalendarData),
@@ -122,6 +144,8 @@ REFUSED: dict[str, tuple[bytes, type[Refusal]]] = {
         UnsupportedRecurrence,
     ),
     "weeks on another weekday": (data(START, "RRULE:FREQ=DAILY;INTERVAL=7;BYDAY=MO"), UnsupportedRecurrence),
+    "a COUNT of millions": (data(START, "RRULE:FREQ=DAILY;COUNT=9999999"), UnsupportedRecurrence),
+    "a lunar year": (data(START, "RRULE:RSCALE=CHINESE;FREQ=YEARLY"), UnsupportedRecurrence),
     "EXRULE": (data(START, "RRULE:FREQ=DAILY", "EXRULE:FREQ=WEEKLY"), UnsupportedRecurrence),
     "five rules": (data(START, *["RRULE:FREQ=DAILY"] * 5), UnsupportedRecurrence),
     "an end that never comes": (data(START, "RRULE:FREQ=DAILY;UNTIL=20269999"), InvalidCalendarData),
@@ -147,8 +171,8 @@ REFUSED: dict[str, tuple[bytes, type[Refusal]]] = {
         data(START, outside=zone_block("X", "DTSTART:19700101T000000", "RRULE:FREQ=MONTHLY")),
         UnsupportedRecurrence,
     ),
-    "a VTIMEZONE from the year 1": (
-        data(START, outside=zone_block("X", "DTSTART:00010101T000000")),
+    "a VTIMEZONE from the year 0": (
+        data(START, outside=zone_block("X", "DTSTART:00000101T000000")),
         InvalidCalendarData,
     ),
     "thirty VTIMEZONEs": (
@@ -165,6 +189,33 @@ def test_hostile_data_is_refused(name: str) -> None:
     body, refusal = REFUSED[name]
     with pytest.raises(refusal):
         check(body)
+
+
+PRECONDITIONS = {
+    "no calendar": "valid-calendar-data",
+    "an unknown TZID": "valid-calendar-data",
+    "FREQ=SECONDLY": "valid-calendar-data",
+    "METHOD": "valid-calendar-object-resource",
+    "two UIDs in an object": "valid-calendar-object-resource",
+    "two masters": "valid-calendar-object-resource",
+    "an empty calendar": "valid-calendar-data",
+    "the year 1": "min-date-time",
+    "the year 9999": "max-date-time",
+    "centuries of duration": "max-date-time",
+    "a COUNT of millions": "max-instances",
+    "501 RDATEs": "max-instances",
+    "201 attendees": "max-attendees-per-instance",
+    "too much of it": "max-resource-size",
+    "a task among events": "supported-calendar-component",
+    "a lunar year": "supported-rscale",
+}
+
+
+@pytest.mark.parametrize("name", PRECONDITIONS)
+def test_a_refusal_names_the_precondition_that_was_not_met(name: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        check(REFUSED[name][0])
+    assert (refused.value.code, refused.value.precondition) == (PRECONDITIONS[name], f"CALDAV:{PRECONDITIONS[name]}")
 
 
 @pytest.mark.parametrize("name", REFUSED)

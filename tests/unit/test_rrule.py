@@ -34,6 +34,9 @@ _END = date(2200, 12, 31)
         "FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU",
         "FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=2,3,4,5,6,7,8;BYDAY=TU",
         "FREQ=YEARLY;UNTIL=20301224",
+        # KOrganizer and Horde: the same day of every year
+        "FREQ=YEARLY;COUNT=17;INTERVAL=1;BYYEARDAY=141",
+        "RSCALE=GREGORIAN;SKIP=OMIT;FREQ=MONTHLY;BYDAY=+2MO,TU,-3SU",
     ],
 )
 def test_shapes_that_calendar_apps_make_are_taken(rule: str) -> None:
@@ -73,7 +76,12 @@ def test_shapes_that_calendar_apps_make_are_taken(rule: str) -> None:
         "FREQ=MONTHLY;BYSETPOS=1",
         "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=6",
         "FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=1",
-        "FREQ=YEARLY;BYYEARDAY=100",
+        "FREQ=MONTHLY;BYYEARDAY=100",
+        "FREQ=YEARLY;BYYEARDAY=0",
+        "FREQ=YEARLY;BYYEARDAY=367",
+        "FREQ=YEARLY;BYYEARDAY=100;BYMONTH=4",
+        "FREQ=YEARLY;BYYEARDAY=100,200;BYDAY=MO",
+        "RSCALE=GREGORIAN;SKIP=FORWARD;FREQ=MONTHLY;BYMONTHDAY=31",
         "FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO",
         "FREQ=YEARLY;BYDAY=20MO",
         "FREQ=YEARLY;BYMONTH=13",
@@ -132,7 +140,10 @@ def _rules(draw: st.DrawFn) -> str:
         interval, parts = 1, [*parts, f"BYDAY={_joined(draw(weekdays))}"]
     if freq == "WEEKLY" and draw(st.booleans()):
         parts.append(f"BYDAY={_joined(draw(weekdays))}")
-    if freq in ("MONTHLY", "YEARLY"):
+    if freq == "YEARLY" and draw(st.integers(0, 4)) == 0:
+        yeardays = st.lists(st.integers(-366, 366).filter(bool), min_size=1, max_size=4, unique=True)
+        parts.append(f"BYYEARDAY={_joined(draw(yeardays))}")
+    elif freq in ("MONTHLY", "YEARLY"):
         if freq == "YEARLY" or draw(st.booleans()):
             parts.append(f"BYMONTH={_joined(draw(st.lists(st.integers(1, 12), min_size=1, max_size=4, unique=True)))}")
         form = draw(st.sampled_from(("bare", "monthday", "weekday", "nth", "setpos", "both")))
