@@ -19,13 +19,13 @@ import radicale.config
 from radicale import types
 from radicale.app import Application
 
-from caldav_bridge import calendars, propfind, proppatch, refusals, reports, resources
+from caldav_bridge import calendars, propfind, proppatch, refusals, reports, resources, scheduling
 from caldav_bridge.context import Request, current, during
 from caldav_bridge.refusals import Answer, Denied
 from caldav_bridge.shim import App, shim
 from caldav_bridge.xml import MalformedXml
 from ical.errors import Refusal
-from storage import objects
+from storage import edits, objects
 from storage.db import Database, DatabaseUnavailable, DiskFull, SerializationFailure
 from storage.settings import Settings, SettingsError
 from storage.writes import Write
@@ -169,9 +169,10 @@ class DavApp(Application):
                 return refusals.text(400, str(error))
             except Refusal as refusal:
                 request.leave()
-                if writes and refusals.touches(refusal):
-                    self._touch(request, path)
-                return refusals.of(refusal, lambda href: f"{request.prefix}{path.rpartition('/')[0]}/{href}")
+                answer = refusals.of(refusal, lambda href: f"{request.prefix}{path.rpartition('/')[0]}/{href}")
+                if writes and answer.status == 403:
+                    self._refused(request, path, refusal)
+                return answer
             except DiskFull:
                 return _unavailable(507 if writes else 503)
             except DatabaseUnavailable:
@@ -180,18 +181,21 @@ class DavApp(Application):
                 request.leave()
         return _unavailable(503)
 
-    def _touch(self, request: Request, path: str) -> None:
-        """A refused edit: the object gets a new ETag, so that the client fetches it and drops its own copy."""
+    def _refused(self, request: Request, path: str, refusal: Refusal) -> None:
+        """Its user gets a notice, and the object a new ETag, so that the client fetches it and drops its own copy."""
         try:
             request.write()
             place = request.place(path)
             if place is not None and place.kind == "member" and place.collection is not None:
                 found = objects.find(request.session, place.collection, place.href)
-                if found is not None:
+                if found is not None and refusals.touches(refusal):
                     objects.touch(request.session, found, Write(request.actor, request.now, "edit refused"))
+                edits.tell_refused(
+                    request.session, place.collection, refusal, actor=request.actor, now=request.now
+                )
             request.commit()
         except DatabaseUnavailable:
-            _log.warning("dav object=untouched")
+            _log.warning("dav refusal=untold")
 
     def _make_calendar(self, request: Request, path: str) -> Answer:
         return calendars.mkcalendar(request, self._storage, path)
@@ -208,6 +212,7 @@ class DavApp(Application):
     do_PROPFIND = _method(propfind.propfind)
     do_PROPPATCH = _method(proppatch.proppatch, writes=True)
     do_REPORT = _method(reports.report)
+    do_POST = _method(scheduling.post)
 
     def do_MKCALENDAR(self, environ: Any, base_prefix: str, path: str, user: str, *args: Any) -> types.WSGIResponse:
         return _method(self._make_calendar, writes=True)(self, environ, base_prefix, path, user)
@@ -216,11 +221,10 @@ class DavApp(Application):
         return _method(self._make_collection, writes=True)(self, environ, base_prefix, path, user)
 
     def do_OPTIONS(self, environ: Any, base_prefix: str, path: str, user: str, *args: Any) -> types.WSGIResponse:
-        """What the server can do; asked before any login (Evolution, Thunderbird)."""
-        return 200, {"Allow": ALLOW, **propfind.DAV_HEADER, "Content-Length": "0"}, None, None
-
-    def do_POST(self, *args: Any) -> types.WSGIResponse:
-        return 405, {"Allow": ALLOW, "Content-Type": "text/plain"}, "POST has no meaning here.", None
+        """What the server can do; asked before any login (Evolution, Thunderbird), and once more after it."""
+        place = current().place(path) if user else None
+        allow = f"{ALLOW}, POST" if place is not None and place.kind == "outbox" else ALLOW
+        return 200, {"Allow": allow, **propfind.dav_header(current(), place), "Content-Length": "0"}, None, None
 
 
 def _unavailable(status: int) -> Answer:

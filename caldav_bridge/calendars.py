@@ -66,7 +66,7 @@ def _check_place(request: Request, path: str) -> None:
         if there is not None and letters(request, there):
             raise refusals.denied(405, dav("resource-must-be-null"))
         raise refusals.denied(403, caldav("calendar-collection-location-ok"))
-    if parts[-1] in collections.BUILT_IN or request.calendar(parts[0], parts[1]) is not None:
+    if parts[-1] in collections.RESERVED or request.calendar(parts[0], parts[1]) is not None:
         raise refusals.denied(405, dav("resource-must-be-null"))
     if parent.owner is not None and len(collections.home(request.session, parent.owner)) >= MAX_CALENDARS:
         raise refusals.denied(507, dav("quota-not-exceeded"))

@@ -5,13 +5,17 @@ Radicale knows it by its path, ETag and properties; members are rows, where Radi
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 from radicale.storage import BaseCollection
 
 from caldav_bridge import render
 from caldav_bridge.context import Place, Request
-from ical.appointment import without_notes
+from ical import appointment as appointment_text
+from ical.errors import SyncTokenExpired
+from ical.lines import Line, parse
 from storage import collections, edits, objects, served, sync
 from storage.edits import Written
 from storage.models import CalendarObject
@@ -38,7 +42,7 @@ class Collection(BaseCollection):
     @property
     def etag(self) -> str:
         """The ctag, quoted: it moves with every change of a member or a property."""
-        return f'"{self.row.epoch}-{self.row.seq}-{int(self.row.changed_at.timestamp() * 1000):x}"'
+        return f'"{self.row.epoch}-{self.row.seq}-{int(self.row.changed_at.timestamp() * 1000):x}{self.form}"'
 
     @property
     def last_modified(self) -> str:
@@ -51,7 +55,23 @@ class Collection(BaseCollection):
 
     @property
     def token(self) -> str:
-        return sync.token(self.row)
+        return sync.token(self.row) + self.form
+
+    @cached_property
+    def _organizer(self) -> Line | None:
+        """The doctor as ORGANIZER of the appointments, for an app that is shown people (profile `full`)."""
+        owner = self.place.owner
+        if self._request.profile != "full" or self.row is None or self.row.kind != "appointments" or owner is None:
+            return None
+        if not owner.email or not can(self._request.actor, "attendees.read", owner):
+            return None
+        return appointment_text.organizer_line(owner.name, owner.email)
+
+    @cached_property
+    def form(self) -> str:
+        """The end of ETags and tokens of the form with people. It moves with the doctor's name and address, so an app
+        that had another form, by another app password or before a change, fetches everything again."""
+        return "" if self._organizer is None else "." + sha256(self._organizer.text().encode()).hexdigest()[:8]
 
     def get_meta(self, key: str | None = None) -> Any:
         """Dead properties by Clark name, as XML; `tag` is what Radicale asks for."""
@@ -82,20 +102,38 @@ class Collection(BaseCollection):
 
     def changes(self, old_token: str, limit: int | None = None, *, text: bool = False) -> Page:
         """What changed since `old_token`. Raises SyncTokenExpired."""
-        page = served.changed(self._request.session, self.row, old_token, limit, text=text)
-        return page._replace(rows=self._seen(page.rows))
+        if old_token and not old_token.endswith(self.form):
+            raise SyncTokenExpired()
+        since = old_token.removesuffix(self.form)
+        page = served.changed(self._request.session, self.row, since, limit, text=text)
+        return page._replace(rows=self._seen(page.rows), token=page.token + self.form)
 
     def _seen(self, rows: list[Row]) -> list[Row]:
-        """The rows as whoever asks may see them: a doctor's private notes are the doctor's alone."""
-        if self.row.kind != "appointments" or can(self._request.actor, "doctor_notes.read", self.place.owner):
+        """The rows as whoever asks may see them: a doctor's private notes are the doctor's alone, and people are shown
+        to apps of the profile `full`."""
+        if self.row.kind != "appointments":
             return rows
-        return [row._replace(text=without_notes(row.text)) if row.text else row for row in rows]
+        if self._organizer is not None:
+            return self._with_people(rows, self._organizer)
+        if can(self._request.actor, "doctor_notes.read", self.place.owner):
+            return rows
+        return [row._replace(text=appointment_text.without_notes(row.text)) if row.text else row for row in rows]
+
+    def _with_people(self, rows: list[Row], organizer: Line) -> list[Row]:
+        stored = served.stored_appointments(self._request.session, [row.id for row in rows if row.text])
+        texts = {id: appointment_text.served(parse(text), organizer=organizer) for id, text in stored.items()}
+        return [row._replace(etag=row.etag + self.form, text=texts.get(row.id, row.text)) for row in rows]
 
     def write(self, href: str, data: bytes) -> Written:
         """Store what an app sent at `href`. Raises a Refusal, never ValueError."""
         return edits.client_put(
             self._request.session, self.row, href, data, actor=self._request.actor, now=self._request.now
         )
+
+    def tag(self, written: Written) -> str | None:
+        """The ETag that answers a PUT; None when what is served is not what was sent (RFC 4791 §5.3.4)."""
+        people = self._organizer is not None and written.object.kind == "appointment"
+        return written.object.etag + self.form if written.verbatim and not people else None
 
     def delete(self, href: str | None = None) -> None:
         """Delete a member, or the calendar itself with all its members."""

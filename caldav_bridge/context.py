@@ -17,7 +17,7 @@ from storage.models import Account, AppPassword, Collection
 from storage.policy import VISITOR, Actor
 from storage.settings import Settings
 
-Kind = Literal["root", "home", "inbox", "calendar", "member"]
+Kind = Literal["root", "home", "inbox", "outbox", "calendar", "member"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,10 @@ class Request:
             return None if owner is None or owner.role == "patient" else Place("home", f"/{parts[0]}/", owner)
         if len(parts) > 3 or (len(parts) == 3 and path.endswith("/")):
             return None
+        if parts[1] == "outbox":
+            owner = self.owner(parts[0])
+            there = owner is not None and owner.role != "patient" and len(parts) == 2
+            return Place("outbox", f"/{parts[0]}/outbox/", owner) if there else None
         found = self.calendar(parts[0], parts[1])
         if found is None:
             return None

@@ -10,6 +10,8 @@ MAX_HREFS = 500
 MAX_EXPANSION = timedelta(days=366)
 MAX_EXPANDED = 10_000
 MAX_FREE_BUSY = timedelta(days=1100)
+# Of many people at once
+MAX_SCHEDULED = timedelta(days=100)
 MAX_CALENDARS = 100
 MAX_PROPERTIES = 200
 # Names of unknown properties come back once for every member

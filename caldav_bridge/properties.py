@@ -20,8 +20,9 @@ ROOT: frozenset[Kind] = frozenset({"root"})
 HOME: frozenset[Kind] = frozenset({"home"})
 CALENDAR: frozenset[Kind] = frozenset({"calendar"})
 INBOX: frozenset[Kind] = frozenset({"inbox"})
+OUTBOX: frozenset[Kind] = frozenset({"outbox"})
 MEMBER: frozenset[Kind] = frozenset({"member"})
-COLLECTIONS = ROOT | HOME | CALENDAR | INBOX
+COLLECTIONS = ROOT | HOME | CALENDAR | INBOX | OUTBOX
 EVERYWHERE = COLLECTIONS | MEMBER
 
 
@@ -96,13 +97,16 @@ def _resourcetype(resource: Resource) -> str:
         "home": "<D:collection/><D:principal/>",
         "calendar": "<D:collection/><C:calendar/>",
         "inbox": "<D:collection/><C:schedule-inbox/>",
+        "outbox": "<D:collection/><C:schedule-outbox/>",
         "member": "",
     }[resource.place.kind]
 
 
-@live(dav("displayname"), "RFC 4918 §15.2", HOME, in_allprop=True)
+@live(dav("displayname"), "RFC 4918 §15.2", HOME | OUTBOX, in_allprop=True)
 def _displayname(resource: Resource) -> str:
     owner = resource.place.owner
+    if resource.place.kind == "outbox":
+        return "Outbox"
     return "" if owner is None else escape(owner.name)
 
 
@@ -135,16 +139,17 @@ def _creationdate(resource: Resource) -> str | None:
 @live(dav("supported-report-set"), "RFC 3253 §3.1.5", COLLECTIONS)
 def _supported_report_set(resource: Resource) -> str:
     names = [dav("expand-property"), dav("principal-property-search"), dav("principal-search-property-set")]
+    if resource.place.kind in ("calendar", "inbox"):
+        names = [caldav("calendar-query"), caldav("calendar-multiget"), dav("sync-collection"), *names]
     if resource.place.kind == "calendar":
-        calendar = [caldav("calendar-query"), caldav("calendar-multiget"), caldav("free-busy-query")]
-        names = [*calendar, dav("sync-collection"), *names]
+        names.append(caldav("free-busy-query"))
     return "".join(f"<D:supported-report><D:report>{element(name)}</D:report></D:supported-report>" for name in names)
 
 
 # Access control
 
 
-@live(dav("owner"), "RFC 3744 §5.1", HOME | CALENDAR | INBOX | MEMBER)
+@live(dav("owner"), "RFC 3744 §5.1", HOME | CALENDAR | INBOX | OUTBOX | MEMBER)
 def _owner(resource: Resource) -> str | None:
     owner = resource.place.owner
     return None if owner is None else href(resource.path(f"/{owner.username}/"))
@@ -155,6 +160,10 @@ def _current_user_privilege_set(resource: Resource) -> str:
     names = ["D:read", "D:read-current-user-privilege-set"]
     if resource.place.kind in ("calendar", "inbox", "member"):
         names.append("C:read-free-busy")
+    if resource.place.kind == "inbox":
+        names.append("C:schedule-query-freebusy")
+    if resource.place.kind == "outbox":
+        names.append("C:schedule-send-freebusy")
     if "W" in resource.letters:
         names += ["D:bind", "D:unbind"]
     if "w" in resource.letters:
@@ -198,17 +207,17 @@ def _calendar_home_set(resource: Resource) -> str:
     return href(resource.path(resource.place.path))
 
 
-@live(caldav("supported-calendar-component-set"), "RFC 4791 §5.2.3", CALENDAR)
+@live(caldav("supported-calendar-component-set"), "RFC 4791 §5.2.3", CALENDAR | INBOX)
 def _supported_calendar_component_set(resource: Resource) -> str:
     return "".join(f'<C:comp name="{name}"/>' for name in resource.collection.components)
 
 
-@live(caldav("supported-calendar-data"), "RFC 4791 §5.2.4", CALENDAR)
+@live(caldav("supported-calendar-data"), "RFC 4791 §5.2.4", CALENDAR | INBOX | OUTBOX)
 def _supported_calendar_data(resource: Resource) -> str:
     return '<C:calendar-data content-type="text/calendar" version="2.0"/>'
 
 
-@live(caldav("max-resource-size"), "RFC 4791 §5.2.5", CALENDAR)
+@live(caldav("max-resource-size"), "RFC 4791 §5.2.5", CALENDAR | OUTBOX)
 def _max_resource_size(resource: Resource) -> str:
     return str(MAX_RESOURCE_SIZE)
 
@@ -228,7 +237,7 @@ def _max_instances(resource: Resource) -> str:
     return str(MAX_INSTANCES)
 
 
-@live(caldav("max-attendees-per-instance"), "RFC 4791 §5.2.9", CALENDAR)
+@live(caldav("max-attendees-per-instance"), "RFC 4791 §5.2.9", CALENDAR | OUTBOX)
 def _max_attendees(resource: Resource) -> str:
     return str(MAX_ATTENDEES)
 
@@ -239,7 +248,7 @@ def _supported_collation_set(resource: Resource) -> str:
     return "".join(f"<C:supported-collation>{name}</C:supported-collation>" for name in names)
 
 
-@live(dav("sync-token"), "RFC 6578 §4", CALENDAR)
+@live(dav("sync-token"), "RFC 6578 §4", CALENDAR | INBOX)
 def _sync_token(resource: Resource) -> str:
     return escape(resource.collection.token)
 
@@ -285,6 +294,8 @@ def value(resource: Resource, name: str) -> str | None:
         kept = resource.place.collection.props.get(name)
         if kept is None and name == dav("displayname"):
             return escape(resource.place.collection.name)
+        if kept is None and name == caldav("schedule-calendar-transp"):
+            return "<C:opaque/>"
         return kept
     found = LIVE.get(name)
     if found is None or resource.place.kind not in found.on:

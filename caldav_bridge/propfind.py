@@ -33,10 +33,19 @@ def propfind(request: Request, path: str) -> Answer:
     else:
         found = _responses(request, place, depth, body, minimal)
     headers = {"Preference-Applied": "return=minimal"} if minimal else {}
-    return Answer(207, render.multistatus(found), render.XML, {**DAV_HEADER, **headers})
+    return Answer(207, render.multistatus(found), render.XML, {**dav_header(request, place), **headers})
 
 
 DAV_HEADER = {"DAV": "1, 3, calendar-access, extended-mkcol"}
+_SCHEDULING = ", calendar-schedule, calendar-auto-schedule, calendar-availability"
+
+
+def dav_header(request: Request, place: Place | None) -> dict[str, str]:
+    """RFC 6638 §2, RFC 7953 §7.1: only an app that is shown people is told that the server invites them. Others keep
+    to what they do without a server."""
+    if request.profile != "full" or place is None or place.kind in ("root", "member") or not letters(request, place):
+        return DAV_HEADER
+    return {"DAV": DAV_HEADER["DAV"] + _SCHEDULING}
 
 
 def prefers_minimal(request: Request) -> bool:
@@ -106,6 +115,7 @@ def inside(request: Request, place: Place) -> list[Place]:
         for row in collections.home(request.session, place.owner):
             kind: Kind = "inbox" if row.kind == "inbox" else "calendar"
             found.append(Place(kind, f"{place.path}{row.name}/", place.owner, row))
+        found.append(Place("outbox", f"{place.path}outbox/", place.owner))
         return [inner for inner in found if letters(request, inner)]
     return []
 

@@ -245,12 +245,12 @@ def free_busy_query(request: Request, place: Place, body: Element) -> Answer:
     return Answer(200, text.encode(), "text/calendar; charset=utf-8", DAV_HEADER)
 
 
-ANY = frozenset({"root", "home", "calendar", "inbox", "member"})
+ANY = frozenset({"root", "home", "calendar", "inbox", "outbox", "member"})
 REPORTS: dict[str, tuple[Report, frozenset[str]]] = {
-    caldav("calendar-query"): (calendar_query, frozenset({"calendar", "member"})),
-    caldav("calendar-multiget"): (calendar_multiget, frozenset({"calendar", "member"})),
+    caldav("calendar-query"): (calendar_query, frozenset({"calendar", "inbox", "member"})),
+    caldav("calendar-multiget"): (calendar_multiget, frozenset({"calendar", "inbox", "member"})),
     caldav("free-busy-query"): (free_busy_query, frozenset({"calendar"})),
-    dav("sync-collection"): (sync_collection, frozenset({"calendar"})),
+    dav("sync-collection"): (sync_collection, frozenset({"calendar", "inbox"})),
     dav("expand-property"): (principals.expand_property, ANY),
     dav("principal-property-search"): (principals.principal_property_search, ANY),
     dav("principal-search-property-set"): (principals.principal_search_property_set, ANY),

@@ -17,7 +17,7 @@ from storage.models import CalendarObject
 
 def get(request: Request, path: str) -> Answer:
     place = readable(request, path)
-    if place.kind in ("root", "home", "inbox"):
+    if place.kind in ("root", "home", "inbox", "outbox"):
         return refusals.text(200, "Calendars of the practice. Open this address in a calendar app.\n")
     if place.kind == "calendar":
         return _whole_calendar(request, place)
@@ -46,7 +46,7 @@ def put(request: Request, path: str) -> Answer:
     _lock(request, place)
     before = collection.object(place.href)
     uid = None if before is None else before.uid
-    if _conditions_fail(request, before):
+    if _conditions_fail(request, collection, before):
         return _precondition_failed()
     written = collection.write(place.href, request.body)
     if uid not in (None, written.object.uid):
@@ -65,7 +65,7 @@ def delete(request: Request, path: str) -> Answer:
         found = collection.object(place.href)
         if found is None:
             raise not_found()
-        if _conditions_fail(request, found):
+        if _conditions_fail(request, collection, found):
             return _precondition_failed()
         collection.delete(place.href)
         return Answer(204)
@@ -152,12 +152,15 @@ def _check_overwrite(request: Request, source: Place, target: Place) -> None:
     existing = Collection(request, target).object(target.href)
     if existing is not None and request.header("Overwrite").upper() == "F":
         raise Denied(_precondition_failed())
-    if _conditions_fail(request, Collection(request, source).object(source.href)):
+    moved = Collection(request, source)
+    if _conditions_fail(request, moved, moved.object(source.href)):
         raise Denied(_precondition_failed())
 
 
-def _conditions_fail(request: Request, found: CalendarObject | None) -> bool:
-    etag, text_etag = (None, None) if found is None else (found.etag, objects.etag_of(found.served_text))
+def _conditions_fail(request: Request, collection: Collection, found: CalendarObject | None) -> bool:
+    etag, text_etag = None, None
+    if found is not None:
+        etag, text_etag = found.etag + collection.form, objects.etag_of(found.served_text) + collection.form
     return conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag, text_etag)
 
 
@@ -184,8 +187,9 @@ def _after_write(collection: Collection, request: Request, status: int, written:
             return Answer(status)
         headers = {"ETag": f'"{row.etag}"', "Preference-Applied": "return=representation"}
         return Answer(201 if written.created else 200, row.text.encode(), properties.content_type(row), headers)
-    if written.verbatim:
-        return Answer(status, headers={"ETag": f'"{written.object.etag}"'})
+    tag = collection.tag(written)
+    if tag is not None:
+        return Answer(status, headers={"ETag": f'"{tag}"'})
     objects.touch_later(written.object, request.now)
     return Answer(status)
 

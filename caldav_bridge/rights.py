@@ -21,6 +21,9 @@ def letters(request: Request, place: Place) -> str:
         if not policy.can(actor, "home.read", place.owner):
             return ""
         return "RW" if policy.can(actor, "calendar.create", place.owner) else "R"
+    if place.kind == "outbox":
+        # An app that is shown no people has nothing to send.
+        return "r" if request.profile == "full" and _is_own(request, place) else ""
     if not policy.can(actor, "calendar.read", place.collection):
         return ""
     if place.kind == "inbox" or (place.collection is not None and place.collection.kind == "inbox"):
@@ -29,6 +32,10 @@ def letters(request: Request, place: Place) -> str:
         return "r"
     plain = place.collection is not None and place.collection.kind == "plain"
     return "rwD" if plain and policy.can(actor, "calendar.delete", place.collection) else "rw"
+
+
+def _is_own(request: Request, place: Place) -> bool:
+    return place.owner is not None and place.owner.id == request.actor.account_id
 
 
 class Rights(BaseRights):

@@ -52,6 +52,9 @@ BUILT_IN = {
     )
 }
 
+# Names that no calendar can have: the outbox (RFC 6638 §2.1) is there without a row.
+RESERVED = frozenset({*BUILT_IN, "outbox"})
+
 
 def ensure_home(session: Session, account: Account, now: datetime) -> None:
     """Make the built-in calendars that are missing. Patients have no home."""
@@ -99,7 +102,7 @@ def create(
     """A plain calendar. Raises CollectionExists (the built-in names always exist) or InvalidInput for the name."""
     if not _NAME.fullmatch(name) or name in (".", ".."):
         raise InvalidInput("A calendar cannot have this name.", field="name")
-    if name in BUILT_IN or find(session, owner.username, name) is not None:
+    if name in RESERVED or find(session, owner.username, name) is not None:
         raise CollectionExists()
     given = {DISPLAYNAME: escape(name), TIMEZONE: escape(_timezone_text(owner.timezone)), **props}
     made = _add(session, owner, name, "plain", given, component, now)
@@ -111,6 +114,11 @@ def set_props(session: Session, collection: Collection, props: Mapping[str, str]
     """Keep these dead properties instead of the former ones. The ctag moves, the sync-token does not."""
     collection.props, collection.changed_at = dict(props), now
     session.flush()
+
+
+def is_transparent(collection: Collection) -> bool:
+    """Whether its events take no time of the owner's (RFC 6638 §9.1)."""
+    return "transparent" in collection.props.get(TRANSP, "")
 
 
 def remove(session: Session, collection: Collection) -> None:

@@ -96,6 +96,10 @@ RULES: dict[str, dict[str, Scope]] = {
     "appointment.status": _STAFF,
     "doctor_notes.read": {"doctor": "own"},
     "doctor_notes.write": {"doctor": "own"},
+    # ORGANIZER and ATTENDEE in a calendar app: in another account's app the event would be somebody else's, and locked
+    "attendees.read": {"doctor": "own"},
+    # of doctors; of anybody else but oneself nobody's
+    "free_busy.read": {"doctor": "any", "receptionist": "any", "admin": "any"},
     "patient.read": {"patient": "own", **_DESK},
     "patient.write": {"patient": "own", **_DESK},
     "patient.search": {"doctor": "any", "receptionist": "any"},
@@ -142,7 +146,7 @@ def can(actor: Actor, action: str, obj: object = None) -> bool:
     own = _is_own(actor, facts)
     if action == "leave.approve" and actor.role == "doctor":
         return own and isinstance(obj, Account) and obj.approves_own_leave
-    if facts.private or (action == "home.read" and not facts.public):
+    if facts.private or (action in ("home.read", "free_busy.read") and not facts.public):
         return own
     return scope == "any" or own
 

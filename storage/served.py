@@ -120,6 +120,18 @@ def changed(session: Session, collection: Collection, since: str, limit: int | N
     return Page(rows, [href for href, deleted in changes if deleted], token, more)
 
 
+def stored_appointments(session: Session, ids: Iterable[int]) -> dict[int, str]:
+    """The stored text of those among `ids` that are appointments: it names the people, which a served text does not."""
+    wanted = list(ids)
+    found: dict[int, str] = {}
+    for at in range(0, len(wanted), _MANY):
+        chosen = select(CalendarObject.id, CalendarObject.stored_text).where(
+            CalendarObject.id.in_(wanted[at : at + _MANY]), CalendarObject.kind == "appointment"
+        )
+        found.update((row[0], row[1]) for row in session.execute(chosen))
+    return found
+
+
 def principals(session: Session) -> list[Account]:
     """Everybody who has a home, by name."""
     chosen = select(Account).where(Account.role != "patient", Account.disabled.is_(False))
