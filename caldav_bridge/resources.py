@@ -10,7 +10,7 @@ from caldav_bridge.context import Place, Request
 from caldav_bridge.refusals import Answer, Denied, need_privileges, not_found
 from caldav_bridge.rights import letters
 from caldav_bridge.shim import CHARSET
-from ical.errors import UidConflict
+from ical.errors import Forbidden, UidConflict
 from storage import edits, objects, served
 from storage.models import CalendarObject
 
@@ -169,7 +169,7 @@ def _check_writable(request: Request, place: Place) -> None:
     if not held:
         raise Denied(refusals.text(409, "There is no such calendar."))
     if "w" not in held:
-        raise need_privileges()
+        raise Forbidden("Your login may only read this calendar.")
 
 
 def _lock(request: Request, *places: Place) -> None:

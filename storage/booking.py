@@ -255,7 +255,7 @@ def by_manage_token(session: Session, token: str) -> Appointment | None:
 
 
 def manage_url(settings: Settings, appointment_id: UUID) -> str:
-    return f"{settings.public_url}/manage/{links.token(settings, 'manage', appointment_id)}"
+    return links.url(settings, "manage", appointment_id)
 
 
 def video_link(settings: Settings, appointment_id: UUID) -> str:

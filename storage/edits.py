@@ -11,10 +11,10 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from ical import guard, hours, leave, timezones
-from ical.errors import Forbidden, UidConflict
+from ical.errors import Forbidden, Refusal, UidConflict
 from ical.lines import parse
 from ical.vcalendar import strip_private
-from storage import appointment_edits, objects, settling, waitlist
+from storage import appointment_edits, notifications, objects, settling, waitlist
 from storage.appointment_edits import Edit
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor, can
@@ -61,6 +61,13 @@ def client_delete(session: Session, obj: CalendarObject, *, actor: Actor, now: d
     session.refresh(obj)
     settle_at = settling.settle_at(session, now) if obj.kind == "appointment" else None
     objects.delete_object(session, obj, Write(actor, now, "calendar app", settle_at=settle_at))
+
+
+def tell_refused(session: Session, collection: Collection, refusal: Refusal, *, actor: Actor, now: datetime) -> None:
+    """A calendar app was told no. None shows its user the reason, and some not even that anything happened."""
+    if actor.account_id is not None:
+        text = f"What your app did in the calendar “{collection.name}” was not accepted: {refusal.sentence}"
+        notifications.notice(session, actor.account_id, text, now, mail=True)
 
 
 def client_move(

@@ -16,6 +16,11 @@ def token(settings: Settings, purpose: str, subject: UUID) -> str:
     return _text(subject.bytes + _signature(settings, purpose, subject))
 
 
+def url(settings: Settings, purpose: str, subject: UUID) -> str:
+    """The whole address: /manage/…, /offer/…, /waitlist/…"""
+    return f"{settings.public_url}/{purpose}/{token(settings, purpose, subject)}"
+
+
 def subject(settings: Settings, purpose: str, given: str) -> UUID | None:
     """Whom a link is about; None for one that we did not make for this purpose."""
     try:

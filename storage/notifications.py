@@ -7,6 +7,7 @@ that the message speaks of; only a difference from that is worth another message
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical import reminders as reminder_plan
@@ -16,6 +17,8 @@ from storage.models import Appointment, Notice, Patient, Visit
 
 # An appointment that only ends a little later is not worth a message.
 _LONGER = timedelta(minutes=10)
+# A notice that could not be mailed for so long is found in the portal.
+_NEWS = timedelta(days=1)
 
 
 def confirmed(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
@@ -53,16 +56,37 @@ def plan_of(patient: Patient) -> Iterable[tuple[int, str]]:
     return tuple((int(wish["minutes"]), str(wish["channel"])) for wish in patient.reminders.get("plan", ()))
 
 
-def notice(session: Session, account_id: int, text: str, now: datetime, appointment: Appointment | None = None) -> None:
-    """Tell a member of staff what no calendar app would have shown them."""
-    session.add(
-        Notice(
+def notice(
+    session: Session,
+    account_id: int,
+    text: str,
+    now: datetime,
+    appointment: Appointment | None = None,
+    *,
+    page: str = "",
+    mail: bool = False,
+) -> None:
+    """Tell a member of staff what no calendar app would have shown them: in the portal, and by `mail` what will not wait
+    until they look there. `page` is where something can be done about it. What stands there unread is not said again.
+    """
+    text, appointment_id = text[:500], None if appointment is None else appointment.id
+    same = select(Notice.id).filter_by(account_id=account_id, text=text, appointment_id=appointment_id, read_at=None)
+    if session.scalar(same.limit(1)) is not None:
+        return
+    said = Notice(account_id=account_id, text=text, appointment_id=appointment_id, page=page, created_at=now)
+    session.add(said)
+    if mail:
+        session.flush()
+        outbox.add(
+            session,
+            template="staff_notice",
+            channel="email",
+            dedupe_key=f"staff_notice:{said.id}",
             account_id=account_id,
-            text=text[:500],
-            appointment_id=None if appointment is None else appointment.id,
-            created_at=now,
+            payload={"notice": said.id},
+            due_at=now,
+            expires_at=now + _NEWS,
         )
-    )
 
 
 def _send_coming(

@@ -6,27 +6,23 @@ cancelled. Rows hold ids and instants; names, addresses and links are put in at 
 """
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from functools import partial
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from ical import appointment as appointment_text
-from ical import itip, lines, recurrence, times, timezones
-from ical.lines import Component
-from storage import links
+from ical import itip, timezones
+from storage import invitations, links
 from storage.db import Database
 from storage.models import (
     Account,
     Appointment,
-    CalendarObject,
+    Notice,
     Offer,
     OutboxMessage,
     Patient,
@@ -63,7 +59,8 @@ class Time:
 
 @dataclass(frozen=True)
 class Message:
-    """Everything that is needed to send one message. `calendar` is the text of an iTIP message, or empty."""
+    """Everything that is needed to send one message. `calendar` is the text of an iTIP message, or empty; `others` are
+    requests about the events that a calendar app cut off the same series."""
 
     dedupe_key: str
     template: str
@@ -83,6 +80,9 @@ class Message:
     visits: tuple[tuple[Time, str, str], ...] = ()
     method: str = ""
     calendar: str = ""
+    others: tuple[str, ...] = ()
+    # For staff_notice
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -284,8 +284,10 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
     was = _instant(row.payload["was"]).astimezone(zone) if row.payload.get("was") else None
     method: itip.Method = "CANCEL" if cancelled else "REQUEST"
     calendar = ""
+    others: tuple[str, ...] = ()
     if channel == "email" and row.template != "appointment_reminder":
-        calendar = _itip(session, appointment, visits, method, zone, now)
+        calendar = invitations.of_visits(session, appointment, visits, method, zone, now)
+        others = invitations.of_other_halves(session, appointment, zone, now)
     return Message(
         dedupe_key=row.dedupe_key,
         template=row.template,
@@ -299,9 +301,10 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         was=None if was is None or (was == visits[0].start and not cancelled) else was,
         video_link="" if cancelled else appointment.video_link,
         location="" if appointment.video_link else appointment.location,
-        link=_link(settings, "manage", appointment.id),
+        link=links.url(settings, "manage", appointment.id),
         method=method if calendar else "",
         calendar=calendar,
+        others=others,
     )
 
 
@@ -345,13 +348,34 @@ def _of_links(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         (
             _time(visit.start, visit.end, timezones.zone(doctor.timezone)),
             doctor.name,
-            _link(settings, "manage", appointment_id),
+            links.url(settings, "manage", appointment_id),
         )
         for visit, doctor, appointment_id in found
     )
     if not visits:
         return Stale("nothing")
     return _to_patient(session, row, row.patient_id, None, visits=visits)
+
+
+def _of_notice(session: Session, row: OutboxMessage, now: datetime) -> Message | Stale | Later:
+    notice = session.get(Notice, row.payload["notice"])
+    if notice is None or notice.read_at is not None:
+        return Stale("read")
+    account = session.get_one(Account, notice.account_id)
+    if account.disabled or not account.email:
+        return Stale("no_address")
+    settings = _settings(session)
+    return Message(
+        dedupe_key=row.dedupe_key,
+        template=row.template,
+        channel="email",
+        to=account.email,
+        name=account.name,
+        clinic=settings.clinic_name,
+        sender=settings.mail_from,
+        link=settings.public_url + (notice.page or "/notices/"),
+        text=notice.text,
+    )
 
 
 _READERS: dict[str, Callable[[Session, OutboxMessage, datetime], Message | Stale | Later]] = {
@@ -362,6 +386,7 @@ _READERS: dict[str, Callable[[Session, OutboxMessage, datetime], Message | Stale
     "waitlist_joined": _of_entry,
     "waitlist_offer": _of_offer,
     "manage_links": _of_links,
+    "staff_notice": _of_notice,
 }
 
 
@@ -392,7 +417,7 @@ def _to_patient(
         sender=settings.mail_from,
         doctor="" if doctor is None else doctor.name,
         times=() if span is None else (_time(*span, zone),),
-        link="" if link is None else _link(settings, *link),
+        link="" if link is None else links.url(settings, *link),
         until=None if until is None else until.astimezone(zone),
         visits=visits,
     )
@@ -405,87 +430,6 @@ def _address(row: OutboxMessage, patient: Patient, settings: Settings) -> tuple[
         return Stale("no_address")
     # A practice without a gateway sends no text messages: nothing has failed.
     return Stale("no_gateway") if settings.sms_url is None else ("sms", patient.phone)
-
-
-def _itip(
-    session: Session,
-    appointment: Appointment,
-    visits: Sequence[Visit],
-    method: itip.Method,
-    zone: ZoneInfo,
-    now: datetime,
-) -> str:
-    """What the patient's calendar is told of these visits: the one event, the whole series, or some occurrences."""
-    obj = session.get_one(CalendarObject, appointment.object_id)
-    calendar = lines.parse(obj.stored_text)
-    coming = session.scalars(select(Visit).where(Visit.appointment_id == appointment.id, Visit.start > now)).all()
-    off = {visit.recurrence_id for visit in coming if visit.status.startswith("cancelled_")}
-    tell = partial(_event, session, appointment, calendar, method, zone, now)
-    if not appointment.series:
-        said, events = lines.parse(tell(None)), []
-    elif method == "REQUEST" and len(visits) + len(off) == len(coming):
-        said = lines.parse(tell(None, off))
-        events = [tell(visit) for visit in visits if visit.recurrence_id != times.utc_text(visit.start)]
-    elif method == "CANCEL" and len(off) == len(coming):
-        said, events = lines.parse(tell(None)), []
-    else:
-        said = lines.parse(tell(visits[0]))
-        events = [tell(visit) for visit in visits[1:]]
-    for event in events:
-        said.children += lines.parse(event).components("VEVENT")
-    return said.text()
-
-
-def _event(
-    session: Session,
-    appointment: Appointment,
-    calendar: Component,
-    method: itip.Method,
-    zone: ZoneInfo,
-    now: datetime,
-    visit: Visit | None,
-    off: Collection[str] = (),
-) -> str:
-    """One event of it; `visit` None: the only one or the whole series, but for the occurrences that are `off`."""
-    settings = _settings(session)
-    main = recurrence.master(calendar) or calendar.components("VEVENT")[0]
-    component = main
-    if visit is not None:
-        component = recurrence.override_for(calendar, visit.recurrence_id, zone) or main
-    stored = appointment_text.read(component, zone, calendar)
-    patient = session.get_one(Patient, appointment.patient_id)
-    facts = appointment_text.AppointmentFacts(
-        uid=stored.uid,
-        start=stored.start if visit is None else visit.start,
-        end=stored.end if visit is None else visit.end,
-        zone=zone,
-        patient_id=patient.id,
-        patient_name=patient.name,
-        patient_email=patient.email,
-        doctor_name="",
-        type_code="",
-        type_name="",
-        video_link=stored.video_link,
-        location=stored.location,
-        rrule=stored.rrule,
-        # Many programs overlook a cancellation that is not newer than what it cancels.
-        sequence=stored.sequence + (method == "CANCEL"),
-        clinic_name=settings.clinic_name,
-    )
-    gone = [
-        times.instant(moment, zone)
-        for line in main.lines("EXDATE")
-        for moment in times.read_times(line, zone, calendar)
-    ] + [times.parse_utc_text(recurrence_id) for recurrence_id in sorted(off)]
-    return itip.request(
-        facts,
-        method,
-        settings.mail_from,
-        now,
-        manage_url=_link(settings, "manage", appointment.id),
-        recurrence_id="" if visit is None else visit.recurrence_id,
-        exdates=gone,
-    )
 
 
 def _ours(session: Session, lease: Lease) -> OutboxMessage | None:
@@ -512,10 +456,6 @@ def _time(start: datetime, end: datetime, zone: tzinfo) -> Time:
 
 def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def _link(settings: Settings, purpose: str, subject: UUID) -> str:
-    return f"{settings.public_url}/{purpose}/{links.token(settings, purpose, subject)}"
 
 
 def _settings(session: Session) -> Settings:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from ical import reminders, times
@@ -119,12 +119,6 @@ def due_to_outbox(session: Session, now: datetime, limit: int = 500) -> int:
             .execution_options(synchronize_session=False)
         )
     return len(rows)
-
-
-def of_visits(session: Session, keys: Sequence[tuple[Any, str]]) -> list[Reminder]:
-    """The reminders of these (appointment id, recurrence id), in the order in which they are due."""
-    chosen = select(Reminder).where(tuple_(Reminder.appointment_id, Reminder.recurrence_id).in_(keys))
-    return list(session.scalars(chosen.order_by(Reminder.due_at)))
 
 
 def dedupe_key(reminder: Reminder) -> str:

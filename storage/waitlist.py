@@ -150,10 +150,6 @@ def offer_token(settings: Settings, offer_id: UUID) -> str:
     return links.token(settings, "offer", offer_id)
 
 
-def offer_url(settings: Settings, offer_id: UUID) -> str:
-    return f"{settings.public_url}/offer/{offer_token(settings, offer_id)}"
-
-
 def by_token(session: Session, token: str) -> Offer | None:
     """The offer of a link; None for a token that is not ours."""
     offer_id = links.subject(_settings(session), "offer", token)

@@ -145,6 +145,16 @@ def _links(m: Message) -> _Parts:
     )
 
 
+def _notice(m: Message) -> _Parts:
+    return _Parts(
+        subject=f"{m.clinic}: a notice about your calendar",
+        lines=(m.text,),
+        button="See it in the portal",
+        link=m.link,
+        after=("Calendar apps do not show this.",),
+    )
+
+
 _WORDS: dict[str, Callable[[Message], _Parts]] = {
     "appointment_confirmed": _confirmed,
     "appointment_changed": _changed,
@@ -153,6 +163,7 @@ _WORDS: dict[str, Callable[[Message], _Parts]] = {
     "waitlist_joined": _joined,
     "waitlist_offer": _offer,
     "manage_links": _links,
+    "staff_notice": _notice,
 }
 
 

@@ -73,6 +73,8 @@ class Notice(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
     text: Mapped[str] = mapped_column(String(500))
     appointment_id: Mapped[UUID | None] = mapped_column(ForeignKey("appointment.id"))
+    # Where something can be done about it: a path of ours; "" for the notice itself
+    page: Mapped[str] = mapped_column(String(100), default="")
     created_at: Mapped[datetime]
     read_at: Mapped[datetime | None]
 

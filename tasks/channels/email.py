@@ -70,6 +70,9 @@ def compose(message: Message, now: datetime) -> EmailMessage:
         mail.add_attachment(
             message.calendar.encode(), maintype="application", subtype="ics", filename="appointment.ics"
         )
+    for number, other in enumerate(message.others, start=2):
+        # A part of its own: one iTIP object is about one UID (RFC 5546 §3.2.2).
+        mail.add_attachment(other, subtype="calendar", params={"method": "REQUEST"}, filename=f"appointment-{number}.ics")
     return mail
 
 

@@ -29,6 +29,7 @@ def message(template: str, **more: object) -> Message:
         "was": datetime(2026, 11, 20, 11, tzinfo=VIENNA),
         "location": "Hauptstraße 1",
         "link": "https://clinic.example/manage/abc",
+        "text": "One appointment lies in your leave.",
         "until": datetime(2026, 11, 22, 18, tzinfo=VIENNA),
         "visits": ((VISIT, "Dr. Lee", "https://clinic.example/manage/abc"),),
         **more,

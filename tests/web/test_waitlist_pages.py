@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from storage import booking, waitlist
+from storage import booking, links, waitlist
 from storage.db import Database
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -37,7 +37,7 @@ def offered(visitor: Person, db: Database, clock: Clock, settings: Settings) -> 
         match = waitlist.matches(session, clock.now)[0]
         made = waitlist.offer(session, match, clock.now)
         assert made is not None
-        return waitlist.offer_url(settings, made.id).removeprefix(settings.public_url)
+        return links.url(settings, "offer", made.id).removeprefix(settings.public_url)
 
 
 def test_joining_twice_with_one_form_joins_once(visitor: Person, lee: Person) -> None:

@@ -1,4 +1,4 @@
-"""What is still to be done about an object, halves of a split series, and visits that stay outside the hours."""
+"""What is still to be done about an object, split series, visits kept outside the hours, notices with a page."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,4 +25,5 @@ def upgrade() -> None:
         )
     op.add_column("appointment", sa.Column("split_from", sa.Uuid(), nullable=True))
     op.create_index(op.f("ix_appointment_split_from"), "appointment", ["split_from"], unique=False)
+    op.add_column("notice", sa.Column("page", sa.String(length=100), server_default="", nullable=False))
     op.add_column("visit", sa.Column("kept_at", Instant(), nullable=True))
