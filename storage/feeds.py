@@ -1,6 +1,7 @@
 """Secret URLs that show a doctor's times, or a patient's own appointments, to calendars that subscribe.
 
-The token is 256 random bits and kept as an HMAC. Levels: busy (nothing but when), initials, and patient.
+The token is 256 random bits and kept as an HMAC. Levels: busy (nothing but when), initials, and patient. Beside each
+doctor's feed stand the working hours, which every patient may know.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 from ical import appointment as appointment_text
 from ical import feeds
 from ical.errors import InvalidInput
-from storage import audit, occurrences
+from storage import audit, availability, occurrences
 from storage.db import DatabaseUnavailable, write_beside
 from storage.models import Account, Appointment, CalendarObject, Collection, Feed, Patient, Visit
 from storage.settings import Settings
@@ -108,6 +109,15 @@ def feed_text(session: Session, feed: Feed, now: datetime) -> tuple[str, str, da
     events = _doctors_events(session, doctor, feed, settings, now)
     name = f"{doctor.name} (busy)" if feed.level == "busy" else doctor.name
     return feeds.feed(events, name, modified, doctor.timezone, feed.level), etag, modified
+
+
+def availability_text(session: Session, feed: Feed) -> tuple[str, str, datetime] | None:
+    """A doctor's working hours as VAVAILABILITY, in the form of `feed_text`; None for a patient's feed."""
+    if feed.account_id is None:
+        return None
+    doctor = session.get_one(Account, feed.account_id)
+    text, changed = availability.vavailability(session, doctor, named=False)
+    return text, hashlib.sha256(text.encode()).hexdigest()[:32], changed.replace(microsecond=0)
 
 
 def _doctors_events(

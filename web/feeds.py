@@ -1,8 +1,9 @@
-"""/feeds/<token>.ics: what the holder of a secret URL may see, for calendars that subscribe. RFC 9110 §13."""
+"""/feeds/<token>.ics and /feeds/<token>/availability.ics: what the holder of a secret URL may see, for calendars that
+subscribe. RFC 9110 §13."""
 
 import threading
 import time
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from flask import Blueprint, Response, current_app, request
@@ -42,25 +43,54 @@ def _each_application_counts_by_itself(state: BlueprintSetupState) -> None:
 
 @bp.get("/feeds/<token>.ics")
 def feed(token: str) -> Response:
-    if not current_app.extensions["clinicdav.feeds"].allows(request.remote_addr or ""):
+    if _too_often():
         return _plain("Too often.", 429, {"Retry-After": "60"})
     now = services.now()
     with services.reading() as session:
         found = feeds.find_feed(session, token, request.user_agent.string, now)
         if found is None:
             return _plain("There is nothing here.", 404)
-        etag, modified = feeds.version(session, found, now)
-        answer = Response(content_type="text/calendar; charset=utf-8")
-        answer.set_etag(etag)
-        answer.headers["Last-Modified"] = format_datetime(modified.astimezone(UTC), usegmt=True)
-        answer.headers["Cache-Control"] = "private, max-age=300"
-        answer.headers["X-Robots-Tag"] = "noindex, nofollow"
-        answer.make_conditional(request)
+        answer = _conditional(*feeds.version(session, found, now))
         if answer.status_code != 304:
             text, _etag, _modified = feeds.feed_text(session, found, now)
-            answer.set_data(text)
-            answer.headers["Content-Disposition"] = 'inline; filename="calendar.ics"'
+            _fill(answer, text, "calendar.ics")
         return answer
+
+
+@bp.get("/feeds/<token>/availability.ics")
+def availability(token: str) -> Response:
+    """RFC 7953: when the doctor works."""
+    if _too_often():
+        return _plain("Too often.", 429, {"Retry-After": "60"})
+    with services.reading() as session:
+        feed = feeds.find_feed(session, token, request.user_agent.string, services.now())
+        found = None if feed is None else feeds.availability_text(session, feed)
+        if found is None:
+            return _plain("There is nothing here.", 404)
+        text, etag, modified = found
+        answer = _conditional(etag, modified)
+        if answer.status_code != 304:
+            _fill(answer, text, "availability.ics")
+        return answer
+
+
+def _too_often() -> bool:
+    return not current_app.extensions["clinicdav.feeds"].allows(request.remote_addr or "")
+
+
+def _conditional(etag: str, modified: datetime) -> Response:
+    answer = Response(content_type="text/calendar; charset=utf-8")
+    answer.set_etag(etag)
+    answer.headers["Last-Modified"] = format_datetime(modified.astimezone(UTC), usegmt=True)
+    answer.headers["Cache-Control"] = "private, max-age=300"
+    answer.headers["X-Robots-Tag"] = "noindex, nofollow"
+    answer.make_conditional(request)
+    return answer
+
+
+def _fill(answer: Response, text: str, name: str) -> None:
+    answer.set_data(text)
+    answer.headers["Content-Disposition"] = f'inline; filename="{name}"'
 
 
 def _plain(text: str, status: int, headers: dict[str, str] | None = None) -> Response:

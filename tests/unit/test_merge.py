@@ -101,8 +101,8 @@ texts = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
 
 
 @settings(deadline=None)
-@given(texts, texts, texts, st.sampled_from(sorted(STATUSES)))
-def test_the_echo_of_any_text_changes_nothing(reason, notes, name, status):
+@given(texts, texts, texts, st.sampled_from(sorted(STATUSES)), st.sampled_from(["solo", "full"]))
+def test_the_echo_of_any_text_changes_nothing(reason, notes, name, status, profile):
     facts = appt.AppointmentFacts(
         uid="appt-1@clinic.example",
         start=NOW,
@@ -110,6 +110,7 @@ def test_the_echo_of_any_text_changes_nothing(reason, notes, name, status):
         zone=VIENNA,
         patient_id=appt.UUID(int=1),
         patient_name=name,
+        patient_email="maria.huber@mail.example",
         doctor_name="Dr. Lee",
         type_code="virtual",
         type_name="Virtual",
@@ -119,7 +120,7 @@ def test_the_echo_of_any_text_changes_nothing(reason, notes, name, status):
         doctor_notes=notes,
     )
     stored = parse(appt.render(facts, NOW).text())
-    merged = merge(stored, copy_of(stored), VIENNA, NOW)
+    merged = merge(stored, copy_of(stored, profile), VIENNA, NOW)
     assert (merged.change, merged.commands) == ("none", ())
     assert shape(merged.calendar) == shape(stored)
 

@@ -183,3 +183,28 @@ def test_reading_too_often_is_slowed_down(practice: Practice) -> None:
     assert answers[0].status_code == 200
     assert answers[-1].status_code == 429
     assert answers[-1].headers["Retry-After"]
+
+
+def test_the_working_hours_stand_beside_a_doctors_feed(practice: Practice) -> None:
+    token = practice.add("busy")
+    answer = practice.client.get(f"/feeds/{token}/availability.ics")
+    assert (answer.status_code, answer.content_type) == (200, "text/calendar; charset=utf-8")
+    assert answer.headers["Cache-Control"].startswith("private")
+    assert answer.headers["X-Robots-Tag"].startswith("noindex")
+    (block,) = Calendar.from_ical(answer.text).walk("VAVAILABILITY")
+    (monday,) = block.subcomponents
+    assert monday.name == "AVAILABLE" and monday["DTSTART"].dt.isoformat().startswith("2026-11-23T09:00:00")
+    for secret in ("Maria", "dentist", "Wedding", "lee@clinic.example", "20 min"):
+        assert secret not in answer.text
+    again = practice.client.get(f"/feeds/{token}/availability.ics", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_the_working_hours_go_with_the_feed(practice: Practice) -> None:
+    token = practice.add("busy")
+    with practice.database.transaction() as session:
+        found = feeds.find_feed(session, token, "", NOW)
+        assert found is not None
+        feeds.revoke(session, found, NOW)
+    for each in (token, practice.add("patient"), "x" * 43):
+        assert practice.client.get(f"/feeds/{each}/availability.ics").status_code == 404
