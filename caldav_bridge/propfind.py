@@ -41,7 +41,7 @@ _SCHEDULING = ", calendar-schedule, calendar-auto-schedule, calendar-availabilit
 
 
 def dav_header(request: Request, place: Place | None) -> dict[str, str]:
-    """RFC 6638 §2, RFC 7953 §7.1: only an app that is shown people is told that the server invites them. Others keep
+    """RFC 6638 §2, RFC 7953 §7.2.1: only an app that is shown people is told that the server invites them. Others keep
     to what they do without a server."""
     if request.profile != "full" or place is None or place.kind in ("root", "member") or not letters(request, place):
         return DAV_HEADER
