@@ -11,11 +11,13 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from ical import policy, status, timezones
-from ical.diary import Busy, Kind, Taken, Window
+from ical.diary import Busy, Kind, Taken, Window, capacity_at
 from storage import occurrences
 from storage.models import Account, Appointment, AppointmentType, Claim, Resource, Visit
 
 _BLOCKS = ("block", "plain", "leave")
+# Leave that was rejected, and leave that is still asked for.
+_UNDECIDED = ("free", "busy-tentative")
 # The longest that a claim's buffers may reach beyond the visit.
 _BUFFER = timedelta(hours=12)
 
@@ -110,10 +112,23 @@ def open_books(
     return books
 
 
-def windows(session: Session, doctor: Account, start: datetime, end: datetime) -> list[Window]:
-    """The working hours of a doctor that meet [start, end)."""
-    found = occurrences.in_range(session, start, end, owner_ids=[doctor.id], kinds=("hours",))
-    return [_window(occurrence) for occurrence in found]
+@dataclass(frozen=True)
+class Duty:
+    """When a doctor works: the hours, and the approved leave that is taken out of them."""
+
+    windows: list[Window]
+    leave: list[tuple[datetime, datetime]]
+
+    def covers(self, start: datetime, end: datetime) -> bool:
+        away = any(first < end and last > start for first, last in self.leave)
+        return not away and capacity_at(self.windows, start, end) > 0
+
+
+def duty(session: Session, doctor: Account, start: datetime, end: datetime) -> Duty:
+    """The working hours and the leave of a doctor that meet [start, end)."""
+    found = occurrences.in_range(session, start, end, owner_ids=[doctor.id], kinds=("hours", "leave"))
+    away = [(each.start, each.end) for each in found if each.kind == "leave" and each.busy not in _UNDECIDED]
+    return Duty([_window(each) for each in found if each.kind == "hours"], away)
 
 
 def around(session: Session, doctor: Account, start: datetime, now: datetime, *, own: Except | None = None) -> Book:

@@ -14,7 +14,7 @@ from ical import guard, hours, leave, timezones
 from ical.errors import Forbidden, Refusal, UidConflict
 from ical.lines import parse
 from ical.vcalendar import strip_private
-from storage import appointment_edits, notifications, objects, settling, waitlist
+from storage import appointment_edits, notifications, objects, settling, visits, waitlist
 from storage.appointment_edits import Edit
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor, can
@@ -42,6 +42,8 @@ def client_put(
     put = guard.check(data, component=collection.component)
     objects.lock_owner(session, collection.owner_id)
     edit = Edit(collection, href, data, put, objects.find(session, collection, href), actor, now)
+    if edit.existing is None and _is_kept_elsewhere(session, edit):
+        raise Forbidden("This entry stays in its calendar.")
     match collection.kind:
         case "appointments":
             return _put_appointment(session, edit)
@@ -59,7 +61,7 @@ def client_delete(session: Session, obj: CalendarObject, *, actor: Actor, now: d
         return
     objects.lock_owner(session, session.get_one(Collection, obj.collection_id).owner_id)
     session.refresh(obj)
-    settle_at = settling.settle_at(session, now) if obj.kind == "appointment" else None
+    settle_at = settling.settle_at(session, now)
     objects.delete_object(session, obj, Write(actor, now, "calendar app", settle_at=settle_at))
 
 
@@ -86,9 +88,16 @@ def client_move(
         return replaced is None
     if "waitlist" in (source.kind, target.kind) or obj.kind == "appointment":
         raise Forbidden("This entry stays in its calendar.")
-    objects.delete_object(session, obj, write)
+    client_delete(session, obj, actor=actor, now=now)
     client_put(session, target, href, obj.stored_text.encode(), actor=actor, now=now)
     return replaced is None
+
+
+def _is_kept_elsewhere(session: Session, edit: Edit) -> bool:
+    """An app that drags an event into another calendar writes it there first, then deletes it here: if an
+    appointment's copy were taken, the patient would be told of a cancellation."""
+    kept = visits.object_of(session, edit.uid)
+    return kept is not None and not kept.deleted and kept.collection_id != edit.collection.id
 
 
 def _put_as_sent(session: Session, edit: Edit) -> Written:
@@ -112,7 +121,7 @@ def _put_appointment(session: Session, edit: Edit) -> Written:
 
 
 def _put_schedule(session: Session, edit: Edit) -> Written:
-    """Hours or leave. What is booked in them already is not touched."""
+    """Hours or leave. What is booked already is not touched, but marked when the quiet period is over."""
     owner = session.get_one(Account, edit.collection.owner_id)
     stored = parse(edit.existing.stored_text) if edit.existing else None
     calendar = edit.put
@@ -120,7 +129,8 @@ def _put_schedule(session: Session, edit: Edit) -> Written:
         hours.normalise(calendar, stored, timezones.zone(owner.timezone))
     else:
         calendar = leave.normalise(calendar, stored, can(edit.actor, "leave.approve", owner), edit.now)
-    return _written(edit, objects.put_object(session, edit.collection, edit.href, calendar, edit.write()))
+    write = edit.write(settle_at=settling.settle_at(session, edit.now))
+    return _written(edit, objects.put_object(session, edit.collection, edit.href, calendar, write))
 
 
 def _put_waitlist(session: Session, edit: Edit) -> Written:

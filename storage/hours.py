@@ -77,12 +77,12 @@ def add_hours(
         uid, tuple(days), start, end, zone, slot, capacity, first or now.astimezone(zone).date(), now
     )
     target = collections.built_in(session, doctor, "hours")
-    objects.put_object(session, target, f"{uid}.ics", calendar, Write(actor, now, "hours"))
+    objects.put_object(session, target, f"{uid}.ics", calendar, Write(actor, now, "hours", settle_at=now))
     return uid
 
 
 def close_day(session: Session, doctor: Account, uid: str, day: date, *, actor: Actor, now: datetime) -> None:
-    """Take one day out of weekly hours (EXDATE). Booked appointments stay. Raises NotFound."""
+    """Take one day out of weekly hours (EXDATE). Booked appointments stay: see storage.affected. Raises NotFound."""
     obj, calendar, zone = _open(session, doctor, uid)
     start = times.instant(day, zone)
     end = times.instant(date.fromordinal(day.toordinal() + 1), zone)
@@ -92,13 +92,13 @@ def close_day(session: Session, doctor: Account, uid: str, day: date, *, actor: 
     for occurrence in found:
         recurrence.add_exdate(calendar, occurrence.recurrence_id, zone)
     target = collections.built_in(session, doctor, "hours")
-    objects.put_object(session, target, obj.href, calendar, Write(actor, now, "day closed"))
+    objects.put_object(session, target, obj.href, calendar, Write(actor, now, "day closed", settle_at=now))
 
 
 def remove(session: Session, doctor: Account, uid: str, *, actor: Actor, now: datetime) -> None:
     """End these hours. Booked appointments stay. Raises NotFound."""
     obj, _calendar, _zone = _open(session, doctor, uid)
-    objects.delete_object(session, obj, Write(actor, now, "hours removed"))
+    objects.delete_object(session, obj, Write(actor, now, "hours removed", settle_at=now))
 
 
 def _open(session: Session, doctor: Account, uid: str) -> tuple[CalendarObject, Component, ZoneInfo]:

@@ -62,7 +62,7 @@ def request_leave(
     approved = doctor.approves_own_leave and can(actor, "leave.approve", doctor)
     calendar = leave.leave_event(uid, start, end, reason, zone, now, approved=approved)
     target = collections.built_in(session, doctor, "leave")
-    obj = objects.put_object(session, target, f"{uid}.ics", calendar, Write(actor, now, "leave"))
+    obj = objects.put_object(session, target, f"{uid}.ics", calendar, Write(actor, now, "leave", settle_at=now))
     return _view(session, obj, doctor)
 
 
@@ -80,15 +80,29 @@ def decide(session: Session, leave_id: str, approve: bool, *, actor: Actor, now:
     else:
         leave.reject(calendar, actor.label, now)
     target = session.get_one(Collection, obj.collection_id)
-    written = objects.put_object(
-        session, target, obj.href, calendar, Write(actor, now, "approved" if approve else "rejected")
-    )
+    write = Write(actor, now, "approved" if approve else "rejected", settle_at=now)
+    written = objects.put_object(session, target, obj.href, calendar, write)
     audit.record(session, actor, "leave.approved" if approve else "leave.rejected", f"object:{written.id}", {}, now)
-    view = _view(session, written, doctor)
-    if approve and view.affected:
-        text = f"{len(view.affected)} appointment(s) lie in the approved leave. Keep, move or cancel each."
-        notifications.notice(session, doctor.id, text, now)
-    return view
+    return _view(session, written, doctor)
+
+
+def announce(session: Session, obj: CalendarObject, doctor: Account, now: datetime) -> None:
+    """Leave that is asked for is told to whoever may approve it."""
+    view = _view(session, obj, doctor)
+    if obj.deleted or view.status != "pending" or view.end <= now:
+        return
+    zone = timezones.zone(doctor.timezone)
+    first, last = view.start.astimezone(zone), (view.end - timedelta(seconds=1)).astimezone(zone)
+    when = f"{first:%A}, {first.day} {first:%B %Y}"
+    if last.date() != first.date():
+        when += f" to {last:%A}, {last.day} {last:%B %Y}"
+    deciders = select(Account).where(Account.role.in_(("receptionist", "admin")), Account.disabled.is_(False))
+    for account in session.scalars(deciders.order_by(Account.id)):
+        actor = Actor("account", account.role, account.id)
+        if can(actor, "leave.approve", doctor):
+            text = f"{doctor.name} asks for leave: {when}. Approve or reject it."
+            page = f"/appointments/doctor/schedule/?doctor={doctor.username}"
+            notifications.notice(session, account.id, text, now, page=page, mail=True)
 
 
 def find(session: Session, leave_id: str) -> LeaveView:

@@ -138,7 +138,7 @@ def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
     obj.seq = _next_seq(session, collection, write.now)
     obj.deleted, obj.changed_at = True, write.now
     obj.expanded_from = obj.expanded_until = None
-    obj.settle_at = None if obj.kind == "appointment" else write.settle_at
+    obj.settle_at = write.settle_at if obj.kind in ("hours", "leave") else None
     occurrences.remove(session, obj)
     if obj.kind == "appointment":
         visits.vanish(session, obj, write)

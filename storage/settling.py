@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ical import appointment as appointment_text
 from ical import recurrence, status, times, timezones
 from ical.lines import Component, parse
-from storage import history, notifications, objects, splits, visits
+from storage import affected, history, leave, notifications, objects, splits, visits
 from storage.models import Account, Appointment, CalendarObject, Collection, Visit
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -34,6 +34,27 @@ def due_to_settle(session: Session, now: datetime, limit: int = 100) -> list[UUI
         .limit(limit)
     )
     return list(session.scalars(due))
+
+
+def objects_due(session: Session, now: datetime, limit: int = 100) -> list[int]:
+    """Ids of the hours, leave and events for which a quiet period is over."""
+    due = select(CalendarObject.id).where(CalendarObject.settle_at <= now).order_by(CalendarObject.settle_at)
+    return list(session.scalars(due.limit(limit)))
+
+
+def settle_object(session: Session, object_id: int, now: datetime) -> None:
+    """After the quiet period of hours or leave: what is booked there is marked, and whoever decides is told once."""
+    obj = session.get_one(CalendarObject, object_id)
+    owner = session.get_one(Account, session.get_one(Collection, obj.collection_id).owner_id)
+    objects.lock_owner(session, owner.id)
+    session.refresh(obj)
+    if obj.settle_at is None or obj.settle_at > now:
+        return
+    obj.settle_at = None
+    if obj.kind in ("hours", "leave"):
+        affected.mark(session, owner, now)
+    if obj.kind == "leave":
+        leave.announce(session, obj, owner, now)
 
 
 def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
@@ -68,9 +89,7 @@ def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
         (notifications.confirmed if new else notifications.changed)(session, appointment, moved, now)
 
 
-def _hand_on(
-    session: Session, appointment: Appointment, obj: CalendarObject, owner: Account, now: datetime
-) -> bool:
+def _hand_on(session: Session, appointment: Appointment, obj: CalendarObject, owner: Account, now: datetime) -> bool:
     """What goes on in another event (the rest of a split series, a pasted copy) moves there and is not cancelled."""
     calendar = parse(obj.stored_text)
     known = visits.of_appointment(session, appointment.id).values()

@@ -50,6 +50,15 @@ def of_object(session: Session, obj: CalendarObject) -> Appointment | None:
     return session.scalar(_OF_OBJECT, {"object": obj.id})
 
 
+def object_of(session: Session, uid: str) -> CalendarObject | None:
+    """The object, in whichever calendar, of the appointment with this UID."""
+    try:
+        appointment = session.get(Appointment, id_of(uid))
+    except InvalidCalendarData:
+        return None
+    return None if appointment is None else session.get_one(CalendarObject, appointment.object_id)
+
+
 def of_appointment(session: Session, appointment_id: UUID) -> dict[str, Visit]:
     """The visits of an appointment by recurrence id, in order of start."""
     found = session.scalars(_OF_APPOINTMENT, {"appointment": appointment_id})
@@ -144,6 +153,8 @@ def _follow_one(
         same = (visit.start, visit.end, visit.status) == (occurrence.start, occurrence.end, new_status)
         if same and not (pending and visit.settle_at is None):
             return
+    if visit.kept_at is not None and visit.start != occurrence.start:
+        visit.kept_at = None
     visit.start, visit.end, visit.status = occurrence.start, occurrence.end, new_status
     if write.settle_at is not None:
         visit.settle_at = write.settle_at
@@ -235,12 +246,14 @@ def _claim(
     if not wanted:
         return
     moved = list(wanted.values())
+    # Whoever read the hours has seen that there is no leave.
+    duty = diary.Duty(list(windows or ()), [])
     if windows is None:
-        windows = diary.windows(session, owner, min(v.start for v in moved), max(v.end for v in moved))
+        duty = diary.duty(session, owner, min(v.start for v in moved), max(v.end for v in moved))
     asked = []
     for (recurrence_id, start, end), visit in wanted.items():
-        capacity = capacity_at(windows, visit.start, visit.end)
-        visit.outside_hours = capacity == 0
+        capacity = capacity_at(duty.windows, visit.start, visit.end)
+        visit.outside_hours = not duty.covers(visit.start, visit.end)
         seats = kind.capacity or max(capacity, 1)
         asked.append(claims.Wanted(resource, start, end, recurrence_id, seats))
     overbooked = claims.take(

@@ -6,6 +6,7 @@ where messages about calendar edits come from.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -39,6 +40,7 @@ def is_due(db: Database, now: datetime) -> bool:
         return (
             outbox.any_due(session, now)
             or bool(settling.due_to_settle(session, now, limit=1))
+            or bool(settling.objects_due(session, now, limit=1))
             or bool(objects.due_to_touch(session, now, limit=1))
         )
 
@@ -67,13 +69,22 @@ def settle(db: Database, clock: Clock) -> int:
     with db.reading() as session:
         due = settling.due_to_settle(session, now)
     for appointment_id in due:
-        try:
-            with db.transaction() as session:
-                settling.settle(session, appointment_id, now)
-        except Exception:
-            # One that cannot be settled must not keep the others from it.
-            log.exception("settling failed", appointment=str(appointment_id))
-    return len(due)
+        _settle_one(db, partial(settling.settle, appointment_id=appointment_id, now=now), str(appointment_id))
+    # After the appointments: what was cut off one of them is no copy of it.
+    with db.reading() as session:
+        others = settling.objects_due(session, now)
+    for object_id in others:
+        _settle_one(db, partial(settling.settle_object, object_id=object_id, now=now), str(object_id))
+    return len(due) + len(others)
+
+
+def _settle_one(db: Database, settle: Callable[..., None], what: str) -> None:
+    try:
+        with db.transaction() as session:
+            settle(session)
+    except Exception:
+        # One that cannot be settled must not keep the others from it.
+        log.exception("settling failed", what=what)
 
 
 def drain(db: Database, settings: Settings, clock: Clock, *, lease_seconds: float = LEASE_SECONDS) -> int:

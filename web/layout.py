@@ -16,6 +16,7 @@ MESSAGES = {
     "saved": "Saved.",
     "status": "The status is changed.",
     "removed": "Removed.",
+    "kept": "It stays where it is.",
     "revoked": "Revoked. The device can no longer connect.",
     "hours": "The hours are added.",
     "closed": "The day is closed.",

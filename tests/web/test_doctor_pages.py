@@ -8,6 +8,7 @@ from flask import Flask
 from storage import accounts, booking, hours, leave, notifications
 from storage.db import Database
 from storage.policy import SYSTEM
+from tasks import outbox
 
 from .conftest import MONDAY, Clock, Person, book, said
 
@@ -91,6 +92,34 @@ def test_hours_are_added_closed_for_a_day_and_removed(lee: Person, visitor: Pers
     assert visitor.get(later).json["slots"] == []  # type: ignore[index]
 
 
+def test_appointments_outside_changed_hours_are_listed_and_kept_moved_or_cancelled(
+    lee: Person, desk: Person, db: Database, clock: Clock, booked: booking.Booked
+) -> None:
+    book(db, clock, "Karl Bauer")
+    uid = re.findall(r'name="uid" value="([^"]+)"', lee.get(SCHEDULE).text)[0]
+    lee.follow(lee.post(f"{SCHEDULE}close/", uid=uid, day="2026-11-24"))
+    outbox.settle(db, clock)
+    notices = lee.get("/notices/")
+    assert "2 appointments lie outside your hours or in your leave now" in said(notices)
+    assert f'href="{SCHEDULE}affected/"' in notices.text
+    page = lee.get(f"{SCHEDULE}affected/")
+    assert "Maria Huber" in said(page) and "Karl Bauer" in said(page)
+    for word in ("reschedule", "cancel"):
+        assert lee.get(f"/appointments/{booked.appointment.id}/{word}/").status_code == 200
+    lee.get(f"{SCHEDULE}affected/")
+    page = lee.follow(lee.post(f"{SCHEDULE}affected/{booked.appointment.id}/keep/", r=""))
+    assert "Maria Huber" not in said(page) and "Karl Bauer" in said(page)
+    assert "Karl Bauer" in said(desk.get(f"{SCHEDULE}affected/?doctor=lee"))
+
+
+def test_another_doctors_appointment_cannot_be_kept(app: Flask, lee: Person, booked: booking.Booked) -> None:
+    smith = Person(app)
+    smith.log_in("smith")
+    smith.get(SCHEDULE)
+    assert smith.post(f"{SCHEDULE}affected/{booked.appointment.id}/keep/", r="").status_code == 404
+    assert "Maria" not in said(smith.get(f"{SCHEDULE}affected/"))
+
+
 def test_hours_with_faults_say_which(lee: Person) -> None:
     lee.get(SCHEDULE)
     answer = lee.post(f"{SCHEDULE}hours/", **{"from_": "12:00", "to": "11:00", "slot": 1, "capacity": "x"})
@@ -130,44 +159,6 @@ def test_leave_that_ends_before_it_begins_is_refused(lee: Person) -> None:
     answer = lee.post(f"{SCHEDULE}leave/", first="2026-11-25", last="2026-11-24")
     assert answer.status_code == 422
     assert "The last day must not be before the first." in said(answer)
-
-
-def test_an_app_password_is_shown_once_and_revoked_at_once(lee: Person, db: Database) -> None:
-    lee.get("/devices/")
-    page = lee.post("/devices/", label="My phone")
-    secret = re.search(r'id="app-password">([^<]+)<', page.text)
-    assert secret
-    with db.transaction() as session:
-        assert accounts.app_passwords(session, accounts.by_username(session, "lee"))[0].label == "My phone"  # type: ignore[arg-type]
-    page = lee.get("/devices/")
-    assert secret.group(1) not in page.text and "My phone" in page.text
-    revoke = re.search(r'action="(/devices/\d+/revoke/)"', page.text)
-    assert revoke
-    assert "My phone" not in lee.follow(lee.post(revoke.group(1))).text
-
-
-def test_nobody_revokes_the_password_of_another(lee: Person, app: Flask) -> None:
-    lee.get("/devices/")
-    lee.post("/devices/", label="My phone")
-    smith = Person(app)
-    smith.log_in("smith")
-    smith.get("/devices/")
-    assert smith.post("/devices/1/revoke/").status_code == 404
-
-
-def test_the_qr_code_holds_no_secret(lee: Person) -> None:
-    answer = lee.get("/devices/address.svg")
-    assert answer.mimetype == "image/svg+xml"
-    assert answer.data.startswith(b"<?xml") or b"<svg" in answer.data[:200]
-
-
-def test_a_doctor_shares_busy_times_by_a_secret_address(lee: Person) -> None:
-    lee.get("/devices/")
-    page = lee.post("/devices/feeds/", level="busy")
-    address = re.search(r'id="feed-url">http://127.0.0.1:8000(/feeds/[^<]+)<', page.text)
-    assert address
-    assert "BEGIN:VCALENDAR" in lee.get(address.group(1)).text
-    assert address.group(1) not in lee.get("/devices/").text
 
 
 def test_a_notice_is_counted_until_it_was_read(lee: Person, db: Database, clock: Clock) -> None:

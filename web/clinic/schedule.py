@@ -1,13 +1,15 @@
 """A doctor's working hours and leave."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from ical.errors import NotFound, Refusal
-from storage import appointments, hours, leave
+from storage import affected as stranded
+from storage import appointments, hours, leave, views
 from storage.models import Account
 from storage.policy import can, require
 from web.clinic import doctors
@@ -113,6 +115,34 @@ def remove() -> Page:
         doctor, _choices = doctors.chosen(session, "hours.write")
         hours.remove(session, doctor, request.form.get("uid", ""), actor=g.actor, now=now())
     return _done(doctor, "removed")
+
+
+@bp.get("/affected/")
+@policy("hours.read")
+def affected() -> str:
+    """The booked appointments outside the hours or in leave: each is kept, moved or cancelled."""
+    with reading() as session:
+        doctor, choices = doctors.chosen(session, "hours.read")
+        return render_template(
+            "doctor/affected.html",
+            doctor=doctor,
+            choices=choices,
+            zone=ZoneInfo(doctor.timezone),
+            rows=stranded.undecided(session, doctor, now()),
+        )
+
+
+@bp.post("/affected/<uuid:appointment_id>/keep/")
+@policy("appointment.status")
+def keep(appointment_id: UUID) -> Response:
+    with transaction() as session:
+        appointment = views.find_appointment(session, appointment_id)
+        if appointment is None:
+            raise NotFound()
+        require(g.actor, "appointment.status", appointment)
+        stranded.keep(session, appointment_id, request.form.get("r", ""), actor=g.actor, now=now())
+        doctor = session.get_one(Account, appointment.doctor_id)
+    return redirect(url_for(".affected", doctor=doctor.username, ok="kept"), 303)
 
 
 @bp.post("/leave/")
