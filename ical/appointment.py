@@ -282,6 +282,25 @@ def set_doctor(component: Component, name: str, email: str) -> None:
         line.value, line.raw = mailto(email), ""
 
 
+def set_patient(component: Component, name: str, email: str, now: datetime) -> None:
+    """The patient has another name or address: ATTENDEE, the title and the patient's reminders say so."""
+    patient = patient_line(component)
+    if patient is None:
+        return
+    address = mailto(email) if email else component.value(PATIENT_ID) or ""
+    params = tuple((key, (parameter(name),) if key == "CN" else values) for key, values in patient.params)
+    if (address, params) == (patient.value, patient.params):
+        return
+    patient.value, patient.params, patient.raw = address, params, ""
+    type_name = body_of(component).rpartition(_SEPARATOR)[2]
+    component.set("SUMMARY", escape(clean(title_body(name, type_name))))
+    _show(component, _shown_status(component))
+    for alarm in component.components("VALARM"):
+        if is_patients(alarm) and email and alarm.first("ATTENDEE") is not None:
+            alarm.set("ATTENDEE", mailto(email))
+    stamp(component, now)
+
+
 def set_pending_cancel(component: Component, due: datetime, now: datetime) -> None:
     """Show the VEVENT as cancelled by the doctor's app, which may take it back until `due`. The status stands."""
     component.set(CANCEL_DUE, utc_text(due))

@@ -7,8 +7,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ical import reminders
 from ical.errors import InvalidInput, NotFound, TooManyAttempts
-from storage import accounts, feeds, views
-from storage.models import Account, Patient
+from storage import accounts, contacts, feeds, views
+from storage.models import Patient
 from web import sessions
 from web.forms import Form
 from web.security import policy
@@ -80,22 +80,11 @@ def contact() -> Page:
     if form:
         try:
             with transaction() as session:
-                _change_contact(session, name, email, phone)
+                contacts.change(session, g.account.id, name, email, phone, now())
             return redirect(url_for(".me", ok="saved"), 303)
         except InvalidInput as refusal:
             form.refuse(refusal)
     return _page(form, 422, part="contact")
-
-
-def _change_contact(session: Any, name: str, email: str, phone: str) -> None:
-    owners: list[Account | Patient] = [views.own_account(session, g.account.id)]
-    patient = accounts.patient_of(session, g.account)
-    if patient is not None:
-        owners.append(patient)
-    for owner in owners:
-        owner.name = accounts.clean_name(name)
-        owner.email = accounts.clean_email(email) if email else ""
-        owner.phone = accounts.clean_phone(phone) if phone else ""
 
 
 @bp.post("/reminders/")
