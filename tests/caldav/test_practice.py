@@ -192,3 +192,13 @@ def test_the_desk_never_sees_the_doctors_private_notes_nor_loses_them(booked: tu
     assert "Private notes" not in answer.text
     assert "Check the MRI" in lee.get(path).text.replace("\r\n ", "")
     assert "T110000" in lee.get(path).text
+
+
+@pytest.mark.parametrize("calendar", ["/lee/personal", "/lee/hours", "/smith/appointments"])
+def test_an_appointment_is_not_written_into_another_calendar(booked: tuple[Clinic, str], calendar: str) -> None:
+    """Thunderbird drags by writing there first, under another name, and deletes here only if that was accepted."""
+    clinic, path = booked
+    text = clinic.client("lee").get(path).text
+    user = "smith" if "smith" in calendar else "lee"
+    answer = clinic.client(user).put(f"{calendar}/copy.ics", text, If_None_Match="*")
+    assert (answer.status, answer.condition) == (403, "need-privileges")
