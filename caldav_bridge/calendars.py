@@ -12,9 +12,8 @@ from caldav_bridge.proppatch import judge, propstats
 from caldav_bridge.refusals import Answer, Denied
 from caldav_bridge.rights import letters
 from caldav_bridge.xml import caldav, dav
+from ical.recurrence import ENTRIES
 from storage import collections
-
-_COMPONENTS = ("VEVENT", "VTODO", "VJOURNAL")
 
 
 def mkcalendar(request: Request, storage: BaseStorage, path: str) -> Answer:
@@ -73,12 +72,13 @@ def _check_place(request: Request, path: str) -> None:
 
 
 def _components(asked: list[tuple[Element, bool]]) -> list[str]:
-    """What the calendar is to hold. Raises Denied for something that none of ours can."""
+    """What the calendar is to hold; nothing: of every kind, as when it is not said. Raises Denied for something that
+    none of ours can. RFC 4791 §5.2.3."""
     for given, _setting in asked:
         if given.tag == caldav("supported-calendar-component-set"):
             names = [str(comp.get("name", "")).upper() for comp in given.findall(caldav("comp"))]
-            found = [name for name in _COMPONENTS if name in names]
+            found = [name for name in ENTRIES if name in names]
             if not found:
                 raise refusals.denied(403, caldav("supported-calendar-component"))
-            return found[:1]
-    return ["VEVENT"]
+            return [] if len(found) == len(ENTRIES) else found
+    return []

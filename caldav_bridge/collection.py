@@ -16,6 +16,7 @@ from caldav_bridge.context import Place, Request
 from ical import appointment as appointment_text
 from ical.errors import SyncTokenExpired
 from ical.lines import Line, parse
+from ical.recurrence import ENTRIES
 from storage import collections, edits, objects, served, sync
 from storage.edits import Written
 from storage.models import CalendarObject
@@ -51,7 +52,7 @@ class Collection(BaseCollection):
     @property
     def components(self) -> tuple[str, ...]:
         """The kinds of components that the calendar takes."""
-        return tuple(self.row.component.split(","))
+        return tuple(self.row.component.split(",")) if self.row.component else ENTRIES
 
     @property
     def token(self) -> str:

@@ -248,15 +248,10 @@ def _some_component(wanted: CompFilter, calendar: Component, zone: tzinfo) -> bo
         return not found
     if wanted.time_range is None:
         return any(_holds(wanted, component, calendar, zone) for component in found)
-    if wanted.name == "VEVENT":
-        return any(_holds(wanted, event, calendar, zone) for event in _events_in(calendar, zone, wanted.time_range))
-    judge = {"VTODO": _todo_in, "VJOURNAL": _journal_in}.get(wanted.name)
-    if judge is None:
+    within = {"VEVENT": _events_in, "VTODO": _todos_in, "VJOURNAL": _journals_in}.get(wanted.name)
+    if within is None:
         return False
-    return any(
-        judge(component, wanted.time_range, zone, calendar) and _holds(wanted, component, calendar, zone)
-        for component in found
-    )
+    return any(_holds(wanted, entry, calendar, zone) for entry in within(calendar, zone, wanted.time_range))
 
 
 def _events_in(calendar: Component, zone: tzinfo, span: TimeRange) -> list[Component]:
@@ -319,6 +314,19 @@ def _moment(component: Component, name: str, zone: tzinfo, calendar: Component) 
         return None
 
 
+def _todos_in(calendar: Component, zone: tzinfo, span: TimeRange) -> list[Component]:
+    """The VTODOs that are to be done in the range; a series by any of its instances."""
+    return [
+        todo
+        for todo in calendar.components("VTODO")
+        if (
+            bool(_nearby(todo, calendar, zone, span))
+            if todo.first("RRULE") is not None or todo.first("RDATE") is not None
+            else _todo_in(todo, span, zone, calendar)
+        )
+    ]
+
+
 def _todo_in(component: Component, span: TimeRange, zone: tzinfo, calendar: Component) -> bool:
     """The table of RFC 4791 §9.9 for VTODO."""
     first, last = span.first, span.last
@@ -341,6 +349,10 @@ def _todo_in(component: Component, span: TimeRange, zone: tzinfo, calendar: Comp
     if completed is not None:
         return first <= completed <= last
     return created is None or last > created
+
+
+def _journals_in(calendar: Component, zone: tzinfo, span: TimeRange) -> list[Component]:
+    return [journal for journal in calendar.components("VJOURNAL") if _journal_in(journal, span, zone, calendar)]
 
 
 def _journal_in(component: Component, span: TimeRange, zone: tzinfo, calendar: Component) -> bool:

@@ -27,18 +27,25 @@ MAX_EXPANDED_PROPERTIES = 50
 
 
 def principal_property_search(request: Request, place: Place, body: Element) -> Answer:
+    """Without a search, which the DTD asks for, everybody whom one may see."""
     searches = [_search(element) for element in body.findall(dav("property-search"))]
-    if not searches:
-        raise Denied(refusals.text(400, "There is nothing to search for."))
-    any_of = body.get("test") == "anyof"
-    prop = body.find(dav("prop"))
-    wanted = [dav("displayname")] if prop is None else wanted_names(prop)
+    any_of = body.get("test") == "anyof" and bool(searches)
+    wanted = _wanted(body)
     found = []
     for home in inside(request, Place("root", "/")):
         hits = [_matches(home, *search) for search in searches]
         if any(hits) if any_of else all(hits):
             found.append(responses.describe(Resource(request, home, letters(request, home)), wanted))
     return Answer(207, render.multistatus(found), render.XML, DAV_HEADER)
+
+
+def _wanted(body: Element) -> list[str]:
+    """The properties asked for. The Python library caldav writes them beside DAV:prop rather than into it."""
+    prop = body.find(dav("prop"))
+    if prop is None:
+        return [dav("displayname")]
+    known = {dav("property-search"), dav("prop"), dav("apply-to-principal-collection-set")}
+    return wanted_names([*prop, *(inner for inner in body if inner.tag not in known)])
 
 
 def _search(element: Element) -> tuple[list[str], str]:

@@ -54,7 +54,7 @@ def prefers_minimal(request: Request) -> bool:
     return "return=minimal" in preferences or "return-minimal" in preferences or request.header("Brief").lower() == "t"
 
 
-def wanted_names(prop: Element) -> list[str]:
+def wanted_names(prop: Iterable[Element]) -> list[str]:
     """The Clark names in a DAV:prop. Raises Denied for more than anybody needs."""
     names = list(dict.fromkeys(str(inner.tag) for inner in prop))
     if len(names) > MAX_PROPERTIES or sum(map(len, names)) > MAX_PROPERTY_NAMES:

@@ -5,18 +5,13 @@ refused, though legal, is listed in docs/reference/limits.md. `check` is for one
 `check_calendar_file` is for files from anywhere (import): it repairs what can be repaired and says so.
 """
 
-import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, timedelta, timezone
 
 from ical.errors import (
     AfterMaxDateTime,
     InvalidCalendarData,
     InvalidObjectResource,
-    Refusal,
     ResourceTooLarge,
     TooManyAttendees,
     TooManyInstances,
@@ -27,10 +22,8 @@ from ical.lines import Component, Line, parse
 from ical.recurrence import ENTRIES, master
 from ical.rrule import ever_matches, normalise, read_rule
 from ical.times import LAST_YEAR, instant, read_duration, read_periods, read_time, read_times
-from ical.timezones import ensure_vtimezones, rename_tzid, resolve
 
 MAX_OBJECT = 256 * 1024
-MAX_FILE = 8 * 1024 * 1024
 MAX_LINE = 128 * 1024
 MAX_LINES = 20_000
 MAX_UID = 255
@@ -45,39 +38,30 @@ FIRST_FREQUENT_YEAR = 1970
 
 # U+FFFE and U+FFFF are no characters of XML: one of them would spoil every REPORT of the calendar.
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)|\xef\xbf[\xbe\xbf]")
-_FOLD = re.compile(rb"\r?\n[ \t]")
+FOLD = re.compile(rb"\r?\n[ \t]")
 _FOLD_IN_CHARACTER = re.compile(rb"\r?\n[ \t](?=[\x80-\xbf])")
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _ONCE = ("UID", "DTSTART", "DTEND", "DUE", "DURATION", "RECURRENCE-ID", "SEQUENCE", "STATUS")
 _TIMES = ("DTSTART", "DTEND", "DUE", "RECURRENCE-ID")
 # Marks times that have no zone of their own.
 _FLOATING = timezone(timedelta(0), "floating")
 
 
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """What an import found: one VCALENDAR a UID, (UID, reason) of what was refused, and what was repaired."""
-
-    objects: list[Component] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-
 def check(data: bytes, *, component: str | None = "VEVENT", max_size: int = MAX_OBJECT) -> Component:
-    """The calendar object in `data`: one UID, one kind of entry (`component`, or any of ENTRIES when None).
+    """The calendar object in `data`: one UID, one kind of entry (of those in `component`, or of ENTRIES without it).
 
     Raises ResourceTooLarge, UnsupportedComponent, TooManyInstances, TooManyAttendees, or InvalidCalendarData and what
     is derived from it: each says by its `precondition` what of RFC 4791 §5.3.2.1 was not met.
     """
     if len(data) > max_size:
         raise ResourceTooLarge()
-    calendar = parse(_decoded(data))
+    calendar = parse(decoded(data))
     if calendar.first("METHOD") is not None:
         raise InvalidObjectResource("Messages (METHOD) are not stored in a calendar.")
     for block in calendar.walk():
         if (block.value("ACTION") or "").strip().upper() == "PROCEDURE":
             raise InvalidCalendarData("Alarms that start a program are not stored.")
-    _check_object(calendar, component)
+    check_object(calendar, component)
     return calendar
 
 
@@ -86,45 +70,22 @@ def check_message(data: bytes) -> Component:
     within bounds. Raises ResourceTooLarge or InvalidCalendarData."""
     if len(data) > MAX_OBJECT:
         raise ResourceTooLarge()
-    calendar = parse(_decoded(data))
+    calendar = parse(decoded(data))
     _check_frame(calendar)
     return calendar
-
-
-def check_calendar_file(data: bytes, zone: tzinfo) -> ImportResult:
-    """The objects of an iCalendar file, each judged alone: a bad one does not spoil the others.
-
-    Unknown time zones become `zone`. Raises ResourceTooLarge above 8 MiB and InvalidCalendarData when there is no
-    calendar in it at all.
-    """
-    if len(data) > MAX_FILE:
-        raise ResourceTooLarge()
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
-    zones, entries = _blocks(data.removeprefix(_BOM))
-    if not entries and b"BEGIN:VCALENDAR" not in data.upper():
-        raise InvalidCalendarData("There is no calendar in this file.")
-    result = ImportResult()
-    definitions = _definitions(zones, result)
-    for (_, uid), parts in _by_uid(entries, result).items():
-        try:
-            result.objects.append(_imported(parts, definitions, zone, uid, result))
-        except Refusal as refusal:
-            result.refused.append((uid, refusal.sentence))
-    return result
 
 
 # The object
 
 
-def _decoded(data: bytes) -> str:
+def decoded(data: bytes) -> str:
     """`data` as text, its folds kept, except those inside a character. Raises InvalidCalendarData."""
-    data = data.removeprefix(_BOM)
+    data = data.removeprefix(BOM)
     if _FORBIDDEN.search(data):
         raise InvalidCalendarData("The calendar data holds characters that cannot be in a calendar.")
     if data.count(b"\n") > MAX_LINES:
         raise InvalidCalendarData("There are too many lines.")
-    if max(map(len, _FOLD.sub(b"", data).split(b"\n"))) > MAX_LINE:
+    if max(map(len, FOLD.sub(b"", data).split(b"\n"))) > MAX_LINE:
         raise InvalidCalendarData("A line is too long.")
     try:
         return data.decode()
@@ -136,11 +97,11 @@ def _decoded(data: bytes) -> str:
         raise InvalidCalendarData("The calendar data is not UTF-8.") from None
 
 
-def _check_object(calendar: Component, component: str | None) -> None:
+def check_object(calendar: Component, component: str | None) -> None:
     _check_frame(calendar)
     entries = [c for c in calendar.components() if c.name != "VTIMEZONE" and not c.name.startswith("X-")]
     kinds = {entry.name for entry in entries}
-    if kinds - ({component} if component else set(ENTRIES)):
+    if kinds - set(component.split(",") if component else ENTRIES):
         raise UnsupportedComponent()
     if not kinds:
         raise InvalidCalendarData("There is no entry in the calendar.")
@@ -161,7 +122,7 @@ def _check_frame(calendar: Component) -> None:
     if len(zones) > MAX_TIMEZONES:
         raise InvalidCalendarData("There are too many time zones.")
     for block in zones:
-        _check_timezone(block)
+        check_timezone(block)
 
 
 def _check_identity(entries: list[Component]) -> None:
@@ -177,7 +138,7 @@ def _check_identity(entries: list[Component]) -> None:
         raise TooManyInstances()
 
 
-def _check_timezone(block: Component) -> None:
+def check_timezone(block: Component) -> None:
     for observance in block.components():
         for line in observance.lines():
             if line.name == "RRULE" and "FREQ=YEARLY" not in normalise(line.value).upper().split(";"):
@@ -269,175 +230,3 @@ def _check_lists(entry: Component, calendar: Component) -> None:
 
 def _year_in(text: str, first: int) -> bool:
     return text.isascii() and text.isdigit() and first <= int(text) <= LAST_YEAR
-
-
-# The file
-
-
-@dataclass(slots=True)
-class _Block:
-    """The physical lines of a BEGIN…END at the calendar's level; `broken` says that its end is missing."""
-
-    name: str
-    lines: list[bytes] = field(default_factory=list)
-    broken: bool = False
-
-    def logical(self) -> list[bytes]:
-        return _FOLD.sub(b"", b"".join(self.lines)).splitlines()
-
-
-def _blocks(data: bytes) -> tuple[list[_Block], list[_Block]]:
-    """The VTIMEZONEs and the entries, wherever they stand: files hold several calendars, and forget ENDs."""
-    zones: list[_Block] = []
-    entries: list[_Block] = []
-    current: _Block | None = None
-    for line in data.splitlines(keepends=True) if b"\r\r\n" not in data else _tidied(data):
-        begun = _begun(line)
-        if begun in ("VTIMEZONE", *ENTRIES):
-            if current is not None:
-                current.broken = True
-            current = _Block(begun)
-            (zones if begun == "VTIMEZONE" else entries).append(current)
-        if current is None:
-            continue
-        current.lines.append(line)
-        if line[:4].upper() == b"END:" and line[4:].strip().upper() == current.name.encode():
-            current = None
-    if current is not None:
-        current.broken = True
-    return zones, entries
-
-
-def _tidied(data: bytes) -> list[bytes]:
-    return data.replace(b"\r\r\n", b"\r\n").splitlines(keepends=True)
-
-
-def _begun(line: bytes) -> str:
-    return line[6:].strip().upper().decode("ascii", "replace") if line[:6].upper() == b"BEGIN:" else ""
-
-
-def _definitions(zones: list[_Block], result: ImportResult) -> dict[str, Component]:
-    """The file's VTIMEZONEs by TZID; a broken one is left out, its TZID then counts as unknown."""
-    found: dict[str, Component] = {}
-    for block in zones:
-        try:
-            zone = parse(_decoded(b"".join(block.lines)))
-            _check_timezone(zone)
-        except Refusal:
-            result.warnings.append("A time zone of the file could not be read.")
-            continue
-        found.setdefault(zone.plain("TZID").strip(), zone)
-    return found
-
-
-def _by_uid(entries: list[_Block], result: ImportResult) -> dict[tuple[str, str], list[_Block]]:
-    """The entries of one kind and UID together, in the file's order. Two masters of one UID stay two objects."""
-    found: dict[tuple[str, str], list[_Block]] = {}
-    masters: dict[tuple[str, str], bytes] = {}
-    for block in entries:
-        logical = block.logical()
-        raw = next((line[4:] for line in logical if line[:4].upper() == b"UID:"), b"")
-        if not raw:
-            raw = next((line.partition(b":")[2] for line in logical if line[:4].upper() == b"UID;"), b"")
-        digest = hashlib.sha256(b"\n".join(logical)).hexdigest()
-        uid = raw.decode("utf-8", "replace").strip()
-        if not uid:
-            uid = f"import-{digest[:32]}"
-            result.warnings.append(f"{uid}: had no UID and was given this one.")
-        key = (block.name, uid)
-        if not any(line.upper().startswith((b"RECURRENCE-ID:", b"RECURRENCE-ID;")) for line in logical):
-            if masters.get(key) == b"\n".join(logical):
-                continue
-            if key in masters:
-                key = (block.name, f"{uid[:200]}-{digest[:16]}")
-                result.warnings.append(f"{uid}: stands twice in the file; the second became {key[1]}.")
-            masters[key] = b"\n".join(logical)
-        found.setdefault(key, []).append(block)
-    return found
-
-
-def _imported(
-    parts: list[_Block], definitions: dict[str, Component], zone: tzinfo, uid: str, result: ImportResult
-) -> Component:
-    if sum(len(line) for part in parts for line in part.lines) > MAX_OBJECT:
-        raise ResourceTooLarge()
-    calendar = Component("VCALENDAR")
-    calendar.add("VERSION", "2.0")
-    calendar.add("PRODID", "-//ClinicDAV//Import//EN")
-    notes: list[str] = []
-    for part in parts:
-        if part.broken:
-            raise InvalidCalendarData("The entry has no end.")
-        entry = parse(_decoded(b"".join(_readable(part, notes))))
-        if (entry.value("UID") or "").strip() != uid:
-            entry.set("UID", uid)
-        _repair(entry, notes)
-        calendar.children.append(entry)
-    used = {line.param("TZID") for entry in calendar.components() for line in _zoned(entry)}
-    at = next(i for i, child in enumerate(calendar.children) if isinstance(child, Component))
-    calendar.children[at:at] = [definitions[tzid].copy() for tzid in sorted(t for t in used if t in definitions)]
-    _replace_unknown_zones(calendar, zone, notes)
-    _check_object(calendar, None)
-    ensure_vtimezones(calendar)
-    result.warnings.extend(f"{uid}: {note}" for note in dict.fromkeys(notes))
-    return calendar
-
-
-def _readable(part: _Block, notes: list[str]) -> Iterator[bytes]:
-    """The lines of `part` without those that are no content lines."""
-    logical: list[bytes] = []
-    for line in part.lines:
-        if logical and line[:1] in (b" ", b"\t"):
-            logical[-1] += line
-        else:
-            logical.append(line)
-    for line in logical:
-        name = re.match(rb"[A-Za-z0-9-]+(?=[:;])", _FOLD.sub(b"", line))
-        if name is None and line.strip():
-            notes.append("a line that is no property was left out")
-        elif not (name and name[0].upper() == b"METHOD"):
-            yield line
-
-
-def _repair(entry: Component, notes: list[str]) -> None:
-    kept: list[Line | Component] = []
-    for child in entry.children:
-        if isinstance(child, Component) and (child.value("ACTION") or "").strip().upper() == "PROCEDURE":
-            notes.append("an alarm that starts a program was left out")
-        elif isinstance(child, Line) and child.name in ("DTEND", "DUE", "DURATION") and not _is_readable(child):
-            notes.append(f"its {child.name} could not be read and was left out")
-        else:
-            kept.append(child)
-    entry.children = kept
-
-
-def _is_readable(line: Line) -> bool:
-    try:
-        if line.name == "DURATION":
-            read_duration(line.value)
-        else:
-            read_time(Line(line.name, line.value), UTC)
-    except Refusal:
-        return False
-    return True
-
-
-def _zoned(entry: Component) -> Iterator[Line]:
-    for part in entry.walk():
-        for line in part.lines():
-            if line.params and line.param("TZID"):
-                yield line
-
-
-def _replace_unknown_zones(calendar: Component, zone: tzinfo, notes: list[str]) -> None:
-    for entry in calendar.components(*ENTRIES):
-        for line in _zoned(entry):
-            tzid = line.param("TZID") or ""
-            if resolve(tzid, calendar) is not None:
-                continue
-            if isinstance(zone, ZoneInfo):
-                rename_tzid(line, zone.key)
-            else:
-                line.params = tuple(pair for pair in line.params if pair[0] != "TZID")
-                line.raw = ""
-            notes.append(f"the time zone {tzid[:60]!r} is not known; the calendar's own was taken")

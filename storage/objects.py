@@ -123,6 +123,10 @@ def put_object(
             visits.follow(session, obj, calendar, owner, expansion, write, new=new, windows=windows)
     else:
         session.flush()
+        if not new:
+            # It may have been an event before.
+            obj.expanded_from = obj.expanded_until = None
+            occurrences.remove(session, obj)
     _log(session, collection, obj, write, text)
     return obj
 

@@ -20,6 +20,7 @@ class Collection(Base):
     name: Mapped[str] = mapped_column(String(255))
     # appointments, hours, leave, waitlist, inbox (the built-in ones) or plain
     kind: Mapped[str] = mapped_column(String(16))
+    # The kinds of entries that it takes, with commas; empty: of every kind (RFC 4791 §5.2.3)
     component: Mapped[str] = mapped_column(String(16), default="VEVENT")
     # Dead properties by Clark name ("{DAV:}displayname"), each as the XML text of its value
     props: Mapped[dict[str, Any]]

@@ -3,7 +3,7 @@
 import pytest
 
 from storage.collections import BUILT_IN
-from tests.caldav.helpers import NAMESPACES, A, C, Clinic, D, Dav, event
+from tests.caldav.helpers import NAMESPACES, A, C, Clinic, D, Dav, calendar, event
 
 SET = "<D:set><D:prop>{}</D:prop></D:set>"
 
@@ -11,6 +11,10 @@ SET = "<D:set><D:prop>{}</D:prop></D:set>"
 def mkcalendar(client: Dav, path: str, inner: str = "") -> int:
     body = f"<C:mkcalendar {NAMESPACES}>{SET.format(inner)}</C:mkcalendar>" if inner else ""
     return client.request("MKCALENDAR", path, body).status
+
+
+def entry(component: str, uid: str) -> str:
+    return calendar(f"BEGIN:{component}", f"UID:{uid}", "DTSTAMP:20261120T080000Z", "SUMMARY:x", f"END:{component}")
 
 
 def test_new_calendar_with_properties(lee: Dav) -> None:
@@ -30,6 +34,36 @@ def test_calendar_of_todos(lee: Dav) -> None:
     inner = '<C:supported-calendar-component-set><C:comp name="VTODO"/></C:supported-calendar-component-set>'
     assert mkcalendar(lee, "/lee/todos/", inner) == 201
     assert lee.put("/lee/todos/a.ics", event()).status == 403
+
+
+def components(client: Dav, path: str) -> list[str | None]:
+    told = client.propfind(path, "C:supported-calendar-component-set").prop(f"{C}supported-calendar-component-set")
+    return [] if told is None else [comp.get("name") for comp in told]
+
+
+def test_calendar_of_events_and_todos(lee: Dav) -> None:
+    both = '<C:supported-calendar-component-set><C:comp name="VEVENT"/><C:comp name="VTODO"/></C:supported-calendar-component-set>'
+    assert mkcalendar(lee, "/lee/both/", both) == 201
+    assert components(lee, "/lee/both/") == ["VEVENT", "VTODO"]
+    assert lee.put("/lee/both/a.ics", event()).status == 201
+    assert lee.put("/lee/both/b.ics", entry("VTODO", "b@test")).status == 201
+    refused = lee.put("/lee/both/c.ics", entry("VJOURNAL", "c@test"))
+    assert (refused.status, refused.condition) == (403, "supported-calendar-component")
+
+
+def test_calendar_of_which_no_component_is_said_takes_all(lee: Dav) -> None:
+    assert mkcalendar(lee, "/lee/all/") == 201
+    assert components(lee, "/lee/all/") == ["VEVENT", "VTODO", "VJOURNAL"]
+    assert lee.put("/lee/all/c.ics", entry("VJOURNAL", "c@test")).status == 201
+
+
+def test_event_that_becomes_a_todo_takes_no_more_time(lee: Dav) -> None:
+    mkcalendar(lee, "/lee/all/")
+    day = '<C:time-range start="20261124T000000Z" end="20261125T000000Z"/>'
+    lee.put("/lee/all/a.ics", event())
+    assert "FBTYPE=BUSY" in lee.report("/lee/all/", "C:free-busy-query", day).text
+    assert lee.put("/lee/all/a.ics", entry("VTODO", "one@test")).status == 204
+    assert "FBTYPE=BUSY" not in lee.report("/lee/all/", "C:free-busy-query", day).text
 
 
 def test_calendar_of_what_we_do_not_keep(lee: Dav) -> None:

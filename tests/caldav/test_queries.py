@@ -353,6 +353,7 @@ def test_todos_in_time(lite: Clinic) -> None:
         "span": ("DTSTART:20261124T080000Z", "DUE:20261126T080000Z"),
         "done": ("COMPLETED:20261125T100000Z", "CREATED:20261120T100000Z"),
         "ever": (),
+        "weekly": ("DTSTART:20261110T150000Z", "DUE:20261110T160000Z", "RRULE:FREQ=WEEKLY"),
     }.items():
         text = calendar("BEGIN:VTODO", f"UID:{name}@test", "DTSTAMP:20261001T080000Z", "SUMMARY:x", *lines, "END:VTODO")
         assert lee.put(f"/lee/todo/{name}.ics", text).status == 201, name
@@ -363,7 +364,23 @@ def test_todos_in_time(lite: Clinic) -> None:
         ).members
 
     assert found("20261124T110000Z", "20261124T130000Z") == {"due.ics", "span.ics", "done.ics", "ever.ics"}
+    assert found("20261124T153000Z", "20261124T154500Z") == {"span.ics", "done.ics", "ever.ics", "weekly.ics"}
     assert found("20261127T000000Z", "20261128T000000Z") == {"ever.ics"}
+
+
+def test_series_of_todos_is_expanded(lee: Dav) -> None:
+    lee.request("MKCALENDAR", "/lee/todo/")
+    lines = ("DTSTART:20261110T150000Z", "DUE:20261110T160000Z", "RRULE:FREQ=WEEKLY")
+    lee.put("/lee/todo/w.ics", calendar("BEGIN:VTODO", "UID:w@test", "DTSTAMP:20261001T080000Z", *lines, "END:VTODO"))
+    week = 'start="20261123T000000Z" end="20261130T000000Z"'
+    answer = lee.query(
+        "/lee/todo/",
+        f'<C:comp-filter name="VTODO"><C:time-range {week}/></C:comp-filter>',
+        f"<C:calendar-data><C:expand {week}/></C:calendar-data>",
+    )
+    text = answer.data["w.ics"]
+    assert text.count("BEGIN:VTODO") == 1 and "RRULE" not in text
+    assert "DTSTART:20261124T150000Z" in text and "DUE:20261124T160000Z" in text
 
 
 def test_properties_of_the_report_answer(filled: Dav) -> None:

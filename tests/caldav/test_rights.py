@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tests.caldav.helpers import Clinic, Dav, event
+from tests.caldav.helpers import Clinic, D, Dav, event
 
 UNKNOWN = {
     "/smith/": "/nobody/",
@@ -102,6 +102,11 @@ def test_searching_people_finds_only_those_one_may_see(lite: Clinic) -> None:
     assert desk.report("/", "D:principal-property-search", search.format("SMI"), depth="0").hrefs == ["/dav/smith/"]
     assert lee.report("/", "D:principal-property-search", search.format("smi"), depth="0").hrefs == []
     assert lee.report("/", "D:principal-search-property-set", "", depth="0").status == 200
+    everybody = "<D:prop/><D:displayname/>"
+    assert desk.report("/", "D:principal-property-search", everybody, depth="0").hrefs == [
+        f"/dav/{name}/" for name in ("desk", "lee", "smith")
+    ]
+    assert lee.report("/", "D:principal-property-search", everybody, depth="0").statuses() == {f"{D}displayname": 200}
 
 
 def test_following_hrefs_with_expand_property(lite: Clinic) -> None:
