@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     # What is logged: requests are info
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    # PEM files: the certificate with its chain, and its key, that sign profiles for Apple's devices
+    profile_certificate: Path | None = None
+    profile_key: Path | None = Field(default=None, validate_default=True)
+
     # Instead of the file `secret` in the home folder
     secret: str | None = Field(default=None, repr=False)
 
@@ -141,6 +145,13 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("must be an IANA time zone such as Europe/Vienna") from None
+        return value
+
+    @field_validator("profile_key")
+    @classmethod
+    def _both_or_none(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if (value is None) != (info.data.get("profile_certificate") is None):
+            raise ValueError("goes together with profile_certificate: set both or none")
         return value
 
     @field_validator("secret")

@@ -109,6 +109,16 @@ def before(minutes: int) -> str:
     return "at the start"
 
 
+def ago(instant: datetime, now: datetime) -> str:
+    """How long something is past: "3 minutes ago". The exact time belongs beside it."""
+    seconds = (now - instant).total_seconds()
+    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {word}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
 def place_of(zone: ZoneInfo | str) -> str:
     """Europe/Vienna → Vienna, to be read by people."""
     return str(zone).rsplit("/", 1)[-1].replace("_", " ")
@@ -148,6 +158,7 @@ def install(app: Flask) -> None:
         "when": when,
         "near": near,
         "before": before,
+        "ago": ago,
         "place_of": place_of,
         "initials": initials,
         "weekdays_of": weekdays_of,

@@ -29,10 +29,12 @@ PAGES = {
         "/appointments/doctor/schedule/",
         "/appointments/doctor/waitlist/",
         "/devices/",
+        "/devices/apple/",
+        "/devices/google/",
         "/notices/",
         "/me/",
     ],
-    "admin": ["/admin/", "/admin/users/add/", "/admin/types/consultation/"],
+    "admin": ["/admin/", "/admin/discovery/", "/admin/users/add/", "/admin/types/consultation/"],
 }
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 
@@ -75,6 +77,17 @@ def test_the_forms_of_the_booking_are_accessible(site: str, open_page: Callable[
         page.get_by_role("link", name=link).click()
         page.wait_for_load_state()
         assert faults(page) == []
+
+
+def test_the_page_with_a_new_password_is_accessible(site: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(PHONE, dark=True)
+    log_in(page, site, "lee")
+    for slug in ("android", "other"):
+        page.goto(f"{site}/devices/{slug}/")
+        page.get_by_role("button", name="Make the password").click()
+        page.wait_for_load_state()
+        assert faults(page) == []
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 
 def faults(page: Page) -> list[str]:

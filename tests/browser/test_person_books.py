@@ -6,7 +6,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import DESKTOP, PHONE, log_in
+from storage import accounts
+from storage.db import Database
+
+from .conftest import DESKTOP, NOW, PHONE, log_in
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
@@ -93,14 +96,27 @@ def test_a_doctor_sees_the_day_and_starts_a_visit(site: str, open_page: Callable
     expect(page.get_by_text("Maria Huber")).to_have_count(0)
 
 
-def test_a_doctor_connects_a_device(site: str, open_page: Callable[..., Page]) -> None:
+def test_a_doctor_connects_a_device(site: str, db: Database, open_page: Callable[..., Page]) -> None:
     page = open_page()
     log_in(page, site, "lee")
     page.get_by_role("link", name="Devices").click()
-    page.get_by_label("Name of the device").fill("My phone")
-    page.get_by_role("button", name="Make a password for it").click()
-    expect(page.get_by_role("heading", name="Type this into your device now")).to_be_visible()
+    page.get_by_role("link", name="Android").click()
+    page.get_by_role("button", name="Make the password").click()
+    expect(page.get_by_text("The password for “Android phone” is made")).to_be_visible()
     assert page.get_by_alt_text("QR code").evaluate("image => image.naturalWidth > 0")
+    password = page.locator("#app-password").text_content() or ""
+    with db.transaction() as session:
+        assert accounts.check_app_password(session, "lee", password, "DAVx5/4.4", NOW)
+    expect(page.get_by_role("status").get_by_text("DAVx5 has signed in.")).to_be_visible()
+
+
+def test_a_profile_is_downloaded_by_a_button(site: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(PHONE, script=False)
+    log_in(page, site, "lee")
+    page.goto(f"{site}/devices/apple/")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Onto this device").click()
+    assert download.value.suggested_filename == "calendars.mobileconfig"
 
 
 def test_a_video_visit_is_shown_in_the_patients_zone_too(site: str, open_page: Callable[..., Page]) -> None:

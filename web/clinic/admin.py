@@ -1,14 +1,17 @@
 """Administration: accounts, types of appointment, leave that waits for a decision."""
 
 import re
+from collections import Counter
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from ical.errors import InvalidInput, NotFound, Refusal
 from storage import accounts, appointment_types, leave, views
-from storage.models import AppointmentType
+from storage.models import Account, AppointmentType
+from storage.policy import STAFF
 from web.forms import Form
 from web.security import policy
 from web.services import now, reading, settings, transaction
@@ -19,6 +22,7 @@ Page = str | Response | tuple[str, int]
 ROLES = (("doctor", "Doctor"), ("receptionist", "Receptionist"), ("admin", "Administrator"), ("patient", "Patient"))
 MODES = (("in_person", "At the practice"), ("video", "By video"))
 _LINK_MINUTES = 24 * 60
+_DOMAIN = re.compile(r"(?=.{1,200}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
 
 @bp.get("/")
@@ -87,6 +91,40 @@ def link(account_id: int) -> Page:
             raise NotFound()
         token = accounts.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
     return render_template("admin/link.html", whose=account, url=_first_login(token))
+
+
+@bp.get("/discovery/")
+@policy("settings.write")
+def discovery() -> Page:
+    """The DNS records by which an app finds this server from an e-mail address alone. RFC 6764 §3, §4."""
+    with reading() as session:
+        form = Form(request.args, domain=request.args.get("domain") or _usual_domain(views.accounts_by_role(session)))
+    domain = form.get("domain").strip().rstrip(".").lower()
+    if not _DOMAIN.fullmatch(domain):
+        form.fail("domain", "Enter a domain like clinic.example: what stands after the @ of an e-mail address.")
+    server = urlsplit(settings().public_url)
+    host = server.hostname or ""
+    # An SRV record points at a name, and promises TLS only where there is some.
+    named = _DOMAIN.fullmatch(host) and server.scheme == "https"
+    records = (
+        [
+            (f"_caldavs._tcp.{domain}.", "SRV", f"0 1 {server.port or 443} {host}."),
+            (f"_caldavs._tcp.{domain}.", "TXT", '"path=/dav/"'),
+            # RFC 2782: the service without TLS is not there.
+            (f"_caldav._tcp.{domain}.", "SRV", "0 0 0 ."),
+        ]
+        if named and form
+        else []
+    )
+    page = render_template("admin/discovery.html", form=form, domain=domain, records=records, named=named)
+    return page, 200 if form else 422
+
+
+def _usual_domain(people: list[Account]) -> str:
+    """The domain that most of the staff has its mail at, else that of the practice's own mails."""
+    domains = Counter(each.email.rpartition("@")[2] for each in people if each.role in STAFF and each.email)
+    common = domains.most_common(1)
+    return common[0][0] if common else settings().mail_from.rpartition("@")[2]
 
 
 @bp.route("/types/<code>/", methods=["GET", "POST"])

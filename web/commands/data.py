@@ -9,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from storage import backup, checks, transfer
 from storage.db import Database
 from storage.models import Account, Collection
+from storage.settings import SettingsError
+from web.clinic import mobileconfig
 from web.commands.common import (
     COMMAND_LINE,
     Context,
@@ -144,6 +146,10 @@ def check_command(context: Context) -> None:
     """Look at settings, database, claims and outbox, and say what is wrong."""
     settings, db = context.settings, context.db
     problems = [text] if (text := public_url_problem(settings)) else []
+    try:
+        mobileconfig.signed(settings, b"")
+    except SettingsError as error:
+        problems.append(str(error))
     with db.reading() as session:
         backlog, counts = checks.backlog(session, now()), checks.counts(session)
         problems += checks.integrity(db, session, now())
@@ -155,6 +161,7 @@ def check_command(context: Context) -> None:
         "public URL": settings.public_url,
         "broker": "configured" if settings.broker_url else "none: the worker is embedded",
         "e-mail": "configured" if settings.smtp_url else f"not configured: written to {settings.home / 'outbox'}",
+        "profiles": f"signed with {settings.profile_certificate}" if settings.profile_certificate else "not signed",
         **counts,
         "outbox": ", ".join(f"{count} {state}" for state, count in sorted(backlog.by_state.items())) or "empty",
     }
