@@ -15,9 +15,9 @@ from ical import merge, status, times, timezones
 from ical.errors import IllegalTransition
 from ical.lines import Component, parse
 from storage import appointment_types, history, notifications, objects, settling, visits
-from storage.models import Account, Appointment, CalendarObject, Collection, Visit
+from storage.models import Account, Appointment, CalendarObject, Visit
 from storage.policy import Actor
-from storage.writes import Write
+from storage.writes import Edit
 
 # How a doctor says each command, for the notice of one that is refused.
 _SAID = {
@@ -29,26 +29,6 @@ _SAID = {
     "uncancel": "being taken up again without #rebook",
     "rebook": "#rebook",
 }
-
-
-@dataclass(frozen=True)
-class Edit:
-    """What a calendar app sent: `put` is `data`, judged and parsed; `existing` is what its href names now."""
-
-    collection: Collection
-    href: str
-    data: bytes
-    put: Component
-    existing: CalendarObject | None
-    actor: Actor
-    now: datetime
-
-    @property
-    def uid(self) -> str:
-        return self.put.components("VEVENT", "VTODO", "VJOURNAL")[0].plain("UID")
-
-    def write(self, *, overbook: bool = False, settle_at: datetime | None = None) -> Write:
-        return Write(self.actor, self.now, "calendar app", overbook=overbook, settle_at=settle_at)
 
 
 def put_over(session: Session, edit: Edit, known: CalendarObject) -> CalendarObject:

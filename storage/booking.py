@@ -124,7 +124,7 @@ def book(
         try:
             if new.rrule is None:
                 checked = _checked(session, doctor, resources[doctor.id], new.start, new.kind, actor, now)
-                calendar = _event(session, doctor, new, checked.end, now)
+                calendar = event(session, doctor, new, checked.end, now)
                 return _store(session, doctor, calendar, [], actor, now, windows=checked.windows)
             calendar, results = _series(session, doctor, new, actor, now)
             return _store(session, doctor, calendar, results, actor, now)
@@ -413,16 +413,19 @@ def _by_load(session: Session, doctors: Sequence[Account], start: datetime) -> l
     return sorted(doctors, key=lambda doctor: (counts.get(doctor.id, 0), doctor.id))
 
 
-def _event(session: Session, doctor: Account, new: NewAppointment, end: datetime, now: datetime) -> Component:
+def event(
+    session: Session, doctor: Account, new: NewAppointment, end: datetime, now: datetime, *, uid: str = ""
+) -> Component:
+    """The event of a new appointment; with `uid` of one that a calendar app has made. Raises InvalidInput."""
     settings = _settings(session)
-    appointment_id = uuid4()
+    appointment_id = visits.id_of(uid) if uid else uuid4()
     parent = session.get(Appointment, new.parent) if new.parent else None
     if new.parent and parent is None:
         raise InvalidInput("There is no such appointment to follow up.", field="parent")
     plan = new.plan if new.plan is not None else notifications.plan_of(new.patient)
     video = video_link(settings, appointment_id) if new.kind.mode == "video" else ""
     facts = appointment_text.AppointmentFacts(
-        uid=f"appt-{appointment_id}@{settings.uid_domain}",
+        uid=uid or f"appt-{appointment_id}@{settings.uid_domain}",
         start=new.start,
         end=end,
         zone=timezones.zone(doctor.timezone),
@@ -459,7 +462,7 @@ def _series(
     book = diary.around(session, doctor, new.start, now)
     lengths = lengths_at(book.windows, diary.kind_of(new.kind), new.start)
     length = lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes)
-    calendar = _event(session, doctor, new, new.start + length, now)
+    calendar = event(session, doctor, new, new.start + length, now)
     guard.check(calendar.text().encode())
     until = recurrence.last_end(calendar, zone)
     if until is None:

@@ -14,11 +14,10 @@ from ical import guard, hours, leave, timezones
 from ical.errors import Forbidden, Refusal, UidConflict
 from ical.lines import parse
 from ical.vcalendar import strip_private
-from storage import appointment_edits, notifications, objects, settling, visits, waitlist
-from storage.appointment_edits import Edit
+from storage import app_made, appointment_edits, notifications, objects, settling, visits, waitlist
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor, can
-from storage.writes import Write
+from storage.writes import Edit, Write
 
 
 @dataclass(frozen=True)
@@ -110,14 +109,24 @@ def _put_appointment(session: Session, edit: Edit) -> Written:
         return Written(existing, False, True)
     known = existing or objects.find_uid(session, edit.collection, edit.uid)
     if known is None or known.kind != "appointment":
-        # An event that is no appointment of ours: kept as it came, but it cannot pose as one.
-        strip_private(edit.put)
-        return _put_as_sent(session, edit)
+        return _put_event(session, edit)
     if existing is not None and existing.uid != edit.uid:
         raise UidConflict(existing.href)
     if not known.deleted and known.href != edit.href:
         raise UidConflict(known.href)
     return Written(appointment_edits.put_over(session, edit, known), existing is None, False)
+
+
+def _put_event(session: Session, edit: Edit) -> Written:
+    """An event that is no appointment of ours (yet): kept as it came, but it cannot pose as one."""
+    strip_private(edit.put)
+    settle_at = settling.settle_at(session, edit.now)
+    made = app_made.invited(session, edit)
+    if made is not None:
+        write = edit.write(overbook=True, settle_at=settle_at)
+        return _written(edit, objects.put_object(session, edit.collection, edit.href, made, write))
+    write = edit.write(settle_at=settle_at if app_made.may_be_copy(edit.put) else None)
+    return _written(edit, objects.put_object(session, edit.collection, edit.href, edit.put, write))
 
 
 def _put_schedule(session: Session, edit: Edit) -> Written:

@@ -6,6 +6,7 @@ that the message speaks of; only a difference from that is worth another message
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,10 +22,12 @@ _LONGER = timedelta(minutes=10)
 _NEWS = timedelta(days=1)
 
 
-def confirmed(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
-    """The booking's confirmation; one for a whole series."""
+def confirmed(
+    session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime, *, to_confirm: bool = False
+) -> None:
+    """The booking's confirmation; one for a whole series. `to_confirm`: the doctor made it, and the patient is asked."""
     first = min(visits, key=lambda visit: visit.start)
-    _send(session, "appointment_confirmed", appointment, first, now, whole=len(visits) > 1)
+    _send(session, "appointment_confirmed", appointment, first, now, whole=len(visits) > 1, to_confirm=to_confirm)
     for visit in visits:
         _told(visit)
 
@@ -35,8 +38,9 @@ def changed(session: Session, appointment: Appointment, visits: Sequence[Visit],
 
 
 def cancelled(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
-    """These visits will not take place: one message. Nothing for past ones."""
-    _send_coming(session, "appointment_cancelled", appointment, visits, now)
+    """These visits will not take place: one message. Nothing for past ones, nor for those that were never told."""
+    told = [visit for visit in visits if visit.told_start is not None]
+    _send_coming(session, "appointment_cancelled", appointment, told, now)
 
 
 def is_news(visit: Visit) -> bool:
@@ -109,8 +113,13 @@ def _send(
     *,
     was: datetime | None = None,
     whole: bool = False,
+    to_confirm: bool = False,
 ) -> None:
-    payload = {"start": visit.start.isoformat(), "end": visit.end.isoformat(), "doctor": appointment.doctor_id}
+    payload: dict[str, Any] = {
+        "start": visit.start.isoformat(),
+        "end": visit.end.isoformat(),
+        "doctor": appointment.doctor_id,
+    }
     if was is not None:
         payload["was"] = was.isoformat()
     outbox.add(
@@ -121,7 +130,7 @@ def _send(
         appointment_id=appointment.id,
         recurrence_id="" if whole else visit.recurrence_id,
         patient_id=appointment.patient_id,
-        payload=payload | ({"whole": True} if whole else {}),
+        payload=payload | {name: True for name, value in (("whole", whole), ("confirm", to_confirm)) if value},
         due_at=now,
         expires_at=visit.start,
         priority=3,

@@ -81,6 +81,8 @@ class Message:
     method: str = ""
     calendar: str = ""
     others: tuple[str, ...] = ()
+    # The doctor made the appointment: the patient is asked whether it suits
+    to_confirm: bool = False
     # For staff_notice
     text: str = ""
 
@@ -305,6 +307,7 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         method=method if calendar else "",
         calendar=calendar,
         others=others,
+        to_confirm=bool(row.payload.get("confirm")),
     )
 
 

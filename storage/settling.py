@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ical import appointment as appointment_text
 from ical import recurrence, status, times, timezones
 from ical.lines import Component, parse
-from storage import affected, history, leave, notifications, objects, splits, visits
+from storage import affected, app_made, history, leave, notifications, objects, splits, visits
 from storage.models import Account, Appointment, CalendarObject, Collection, Visit
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -43,7 +43,7 @@ def objects_due(session: Session, now: datetime, limit: int = 100) -> list[int]:
 
 
 def settle_object(session: Session, object_id: int, now: datetime) -> None:
-    """After the quiet period of hours or leave: what is booked there is marked, and whoever decides is told once."""
+    """After the quiet period of hours, leave or a copied event: whoever decides is told once of what it touches."""
     obj = session.get_one(CalendarObject, object_id)
     owner = session.get_one(Account, session.get_one(Collection, obj.collection_id).owner_id)
     objects.lock_owner(session, owner.id)
@@ -55,6 +55,8 @@ def settle_object(session: Session, object_id: int, now: datetime) -> None:
         affected.mark(session, owner, now)
     if obj.kind == "leave":
         leave.announce(session, obj, owner, now)
+    if obj.kind == "block":
+        app_made.settle_copy(session, obj, owner, now)
 
 
 def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
@@ -84,9 +86,15 @@ def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
         _settle_cancellations(session, appointment, cancelled, obj, calendar, now)
     if moved:
         for visit in moved:
-            history.record(session, visit, SYSTEM, "moved", now, from_start=visit.told_start)
-        new = all(visit.told_start is None or visit.told_status in status.CANCELLED for visit in moved)
-        (notifications.confirmed if new else notifications.changed)(session, appointment, moved, now)
+            action = "moved" if visit.told_start else "booked"
+            history.record(session, visit, SYSTEM, action, now, from_start=visit.told_start)
+        if all(visit.told_start is None or visit.told_status in status.CANCELLED for visit in moved):
+            never_told = all(
+                visit.told_start is None for visit in visits.of_appointment(session, appointment_id).values()
+            )
+            notifications.confirmed(session, appointment, moved, now, to_confirm=never_told)
+        else:
+            notifications.changed(session, appointment, moved, now)
 
 
 def _hand_on(session: Session, appointment: Appointment, obj: CalendarObject, owner: Account, now: datetime) -> bool:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from ical.lines import Component
+from storage.models import CalendarObject, Collection
 from storage.policy import Actor
 
 
@@ -18,3 +20,23 @@ class Write:
     why: str
     overbook: bool = False
     settle_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a calendar app sent: `put` is `data`, judged and parsed; `existing` is what its href names now."""
+
+    collection: Collection
+    href: str
+    data: bytes
+    put: Component
+    existing: CalendarObject | None
+    actor: Actor
+    now: datetime
+
+    @property
+    def uid(self) -> str:
+        return self.put.components("VEVENT", "VTODO", "VJOURNAL")[0].plain("UID")
+
+    def write(self, *, overbook: bool = False, settle_at: datetime | None = None) -> Write:
+        return Write(self.actor, self.now, "calendar app", overbook=overbook, settle_at=settle_at)

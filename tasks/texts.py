@@ -59,6 +59,15 @@ def brief(time: Time) -> str:
 
 def _confirmed(m: Message) -> _Parts:
     many = len(m.times) > 1
+    if m.to_confirm:
+        return _Parts(
+            subject=f"Please confirm your appointment on {brief(m.times[0])}",
+            lines=(f"we have made {'appointments' if many else 'an appointment'} for you.",),
+            facts=_facts(m),
+            button="Confirm, move or cancel",
+            link=m.link,
+            after=("The attached file puts it into your calendar.",),
+        )
     return _Parts(
         subject=f"Your appointments at {m.clinic}" if many else f"Your appointment on {brief(m.times[0])}",
         lines=(f"your {'appointments are' if many else 'appointment is'} booked.",),

@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
+from email.message import EmailMessage
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
-from storage import accounts, appointment_types, booking, hours, settling
+from storage import accounts, appointment_types, booking, hours, outbox, settling
 from storage.models import Appointment, Claim, Notice, OutboxMessage, Visit
 from storage.policy import SYSTEM, VISITOR
+from tasks.channels import email
 from tests.caldav.helpers import Clinic, Dav
 
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -48,6 +50,15 @@ class Phone:
         for appointment_id in due:
             with self.clinic.db.transaction() as session:
                 settling.settle(session, appointment_id, self.clinic.clock())
+
+    def mail(self) -> EmailMessage:
+        """The latest mail, as it would leave."""
+        now = self.clinic.clock()
+        lease = max(outbox.claim_due(self.clinic.db, now, 20, 60), key=lambda lease: lease.id)
+        with self.clinic.db.reading() as session:
+            message = outbox.message(session, lease, now)
+        assert isinstance(message, outbox.Message)
+        return email.compose(message, now)
 
     def messages(self) -> list[str]:
         with self.clinic.db.reading() as session:
@@ -128,6 +139,27 @@ def test_macos_gives_the_new_uid_the_past_and_nothing_is_cancelled(phone: Phone,
     past_visits = next(v for k, v in phone.visits().items() if k != phone.id)
     assert coming_visits == [(f"{day} 11:00", "rescheduled") for day in ("27.10.", "03.11.", "10.11.")]
     assert past_visits == [("13.10. 10:00", "scheduled"), ("20.10. 10:00", "scheduled")]
+
+
+@pytest.mark.parametrize("macos", [False, True])
+def test_patients_calendar_is_told_of_both_halves_in_one_mail(phone: Phone, macos: bool) -> None:
+    past, coming = halves(phone, hours_later=1)
+    kept, cut = (coming, past) if macos else (past, coming)
+    phone.put(phone.path, kept)
+    phone.put(NEW, cut.replace(phone.uid, "F0A1"))
+    phone.settle()
+    mail = phone.mail()
+    parts = [part for part in mail.walk() if part.get_content_type() == "text/calendar"]
+    assert [part.get_param("method") for part in parts] == ["REQUEST", "REQUEST"]
+    told = {uid: text for text in (part.get_content() for part in parts) for uid in re.findall("UID:(.*)", text)}
+    assert sorted(told) == sorted(["F0A1", phone.uid])
+    old, new = (told[phone.uid], told["F0A1"]) if not macos else (told["F0A1"], told[phone.uid])
+    assert "UNTIL=20261027T085959Z" in old and "DTSTART;TZID=Europe/Vienna:20261013T100000" in old
+    assert "COUNT=3" in new and "DTSTART;TZID=Europe/Vienna:20261027T110000" in new
+    # A later change of one half alone
+    phone.put(NEW, phone.app.get(NEW).text.replace("T110000", "T130000").replace("T10", "T12").replace("T11", "T13"))
+    phone.settle()
+    assert len([part for part in phone.mail().walk() if part.get_content_type() == "text/calendar"]) == 2
 
 
 def test_split_that_moves_nothing_tells_nobody(phone: Phone) -> None:

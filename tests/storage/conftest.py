@@ -95,6 +95,9 @@ class Practice:
         for appointment_id in due:
             with self.writing() as session:
                 settling.settle(session, appointment_id, self.now)
+        with self.writing() as session:
+            for object_id in settling.objects_due(session, self.now):
+                settling.settle_object(session, object_id, self.now)
 
     def visits(self, booked: booking.Booked) -> list[Visit]:
         with self.db.reading() as session:

@@ -6,16 +6,9 @@ from sqlalchemy import select
 from storage import accounts, affected, booking, collections, hours, leave, objects, settling, visits
 from storage.models import Notice, OutboxMessage
 from storage.policy import SYSTEM
-from tasks import outbox
 
 # What is SQL here runs on both in the tests of slots and of edits.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-def settle(practice) -> None:
-    """Let the quiet period pass, as the worker sees it."""
-    practice.settle()
-    outbox.settle(practice.db, lambda: practice.now)
 
 
 def digests(practice) -> list[str]:
@@ -62,7 +55,7 @@ def test_hours_dragged_over_appointments_cancel_nothing_and_make_one_digest(prac
         practice.put(obj.href, obj.served_text.replace("T080000", start), "hours")
     assert practice.try_book(at(9, 20)) == "outside_hours"
     assert digests(practice) == []
-    settle(practice)
+    practice.settle()
     assert undecided(practice) == ["Maria Huber 23 08:00", "Eva Huber 30 08:00"]
     assert digests(practice) == [
         "2 appointments lie outside your hours or in your leave now, the first on Monday, 23 November, 09:00."
@@ -70,11 +63,11 @@ def test_hours_dragged_over_appointments_cancel_nothing_and_make_one_digest(prac
     ]
     assert {practice.visit(each).status for each in booked} == {"scheduled"}
     assert practice.messages() == [*told, "staff_notice"]
-    settle(practice)
+    practice.settle()
     assert len(digests(practice)) == 1
     # Put back: nothing is left to decide.
     practice.put(obj.href, obj.served_text, "hours")
-    settle(practice)
+    practice.settle()
     assert undecided(practice) == []
 
 
@@ -92,7 +85,7 @@ def test_hours_taken_away_in_any_way_are_told_once(practice, at, booked, how):
                 hours.remove(session, practice.lee, obj.uid, actor=practice.doctor, now=practice.now)
             else:
                 hours.close_day(session, practice.lee, obj.uid, at(9).date(), actor=practice.doctor, now=practice.now)
-    settle(practice)
+    practice.settle()
     assert len(undecided(practice)) == (4 if how in ("delete", "page") else 3)
     assert len(digests(practice)) == 1
     assert {practice.visit(each).status for each in booked} == {"scheduled"}
@@ -100,18 +93,18 @@ def test_hours_taken_away_in_any_way_are_told_once(practice, at, booked, how):
 
 def test_leave_touches_nothing_until_it_is_approved(practice, at, booked):
     practice.put("ski.ics", leave_event("20261123"), "leave")
-    settle(practice)
+    practice.settle()
     assert undecided(practice) == []
     with practice.writing() as session:
         (view,) = leave.list_leave(session, [practice.lee])
         assert len(view.affected) == 3
         leave.decide(session, view.id, True, actor=SYSTEM, now=practice.now)
-    settle(practice)
+    practice.settle()
     assert len(undecided(practice)) == 3
     assert digests(practice)[0].startswith("3 appointments lie outside your hours or in your leave")
     # Withdrawn from the phone
     practice.delete("ski.ics", "leave")
-    settle(practice)
+    practice.settle()
     assert undecided(practice) == []
 
 
@@ -119,13 +112,13 @@ def test_recurring_leave_counts_with_every_occurrence(practice, at, booked):
     practice.put("ski.ics", leave_event("20261116", "RRULE:FREQ=WEEKLY"), "leave")
     with practice.writing() as session:
         leave.decide(session, "ski", True, actor=SYSTEM, now=practice.now)
-    settle(practice)
+    practice.settle()
     assert len(undecided(practice)) == 4
 
 
 def test_what_is_kept_is_not_asked_again_until_it_moves(practice, at, booked):
     practice.delete(weekly(practice).href, "hours")
-    settle(practice)
+    practice.settle()
     first = booked[0].appointment.id
     with practice.writing() as session:
         affected.keep(session, first, "", actor=practice.doctor, now=practice.now)
@@ -134,7 +127,7 @@ def test_what_is_kept_is_not_asked_again_until_it_moves(practice, at, booked):
         hours.add_hours(
             session, practice.lee, ["tue"], at(8).time(), at(9).time(), slot=20, actor=SYSTEM, now=practice.now
         )
-    settle(practice)
+    practice.settle()
     assert len(undecided(practice)) == 3 and len(digests(practice)) == 1
     obj = practice.object_of(booked[0])
     practice.put(obj.href, obj.served_text.replace("T090000", "T093000").replace("T092000", "T095000"))
@@ -167,8 +160,8 @@ def test_leave_that_is_asked_for_is_told_to_whoever_decides_once(practice, at):
         )
     practice.put("ski.ics", leave_event("20261123"), "leave")
     practice.put("ski.ics", leave_event("20261124"), "leave")
-    settle(practice)
-    settle(practice)
+    practice.settle()
+    practice.settle()
     with practice.db.reading() as session:
         (notice,) = session.scalars(select(Notice))
         assert notice.account_id == desk.id
@@ -182,7 +175,7 @@ def test_cancelled_and_past_visits_are_not_asked_about(practice, at, booked):
         booking.cancel(session, booked[0].appointment.id, actor=practice.doctor, now=practice.now)
     practice.now = at(12)
     practice.delete(weekly(practice).href, "hours")
-    settle(practice)
+    practice.settle()
     assert undecided(practice) == ["Anna Koller 23 14:00", "Eva Huber 30 08:00"]
     with practice.db.reading() as session:
         assert not visits.of_appointment(session, booked[1].appointment.id)[""].outside_hours
