@@ -1,8 +1,8 @@
 """Judges calendar data from outside before any library sees it. RFC 4791 §5.3.2.1, RFC 5545.
 
 Other parsers can be stopped by one event of 200 bytes; here every check is linear in the size of the data. What is
-refused, though legal, is listed in docs/reference/limits.md. `check` is for one object of a client (PUT), strict;
-`check_calendar_file` is for files from anywhere (import): it repairs what can be repaired and says so.
+refused, though legal, is listed in docs/reference/limits.md. Strict, for what calendar apps send; files from anywhere
+are taken apart and repaired in ical.files first.
 """
 
 import re

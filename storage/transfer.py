@@ -8,14 +8,14 @@ from hashlib import sha256
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ical import guard, lines, timezones, vcalendar
+from ical import files, lines, timezones, vcalendar
 from ical.errors import InvalidCalendarData, Refusal
 from ical.lines import Component, Line
 from storage import audit, collections, edits, objects
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor
 
-LARGEST_FILE = 8 * 1024 * 1024
+LARGEST_FILE = files.MAX_FILE
 _TIMES = frozenset(
     {"COMPLETED", "CREATED", "DTEND", "DTSTAMP", "DTSTART", "DUE", "DURATION", "LAST-MODIFIED", "RECURRENCE-ID"}
 )
@@ -27,13 +27,13 @@ def calendars(session: Session, owner: Account) -> list[Collection]:
     return [collection for collection in collections.home(session, owner) if collection.kind != "inbox"]
 
 
-def read_file(data: bytes, owner: Account) -> guard.ImportResult:
+def read_file(data: bytes, owner: Account) -> files.ImportResult:
     """The calendar objects of a file, what in it is refused and why, and what was read otherwise than written.
 
     Raises InvalidCalendarData when the file is no calendar at all."""
     if len(data) > LARGEST_FILE:
         raise InvalidCalendarData(f"The file is larger than {LARGEST_FILE >> 20} MiB.")
-    read = guard.check_calendar_file(data, timezones.zone(owner.timezone))
+    read = files.check_calendar_file(data, timezones.zone(owner.timezone))
     for calendar in read.objects:
         _trim_times(calendar)
     return read

@@ -18,7 +18,8 @@ from ical.errors import (
     UnsupportedComponent,
     UnsupportedRecurrence,
 )
-from ical.guard import MAX_FILE, check, check_calendar_file
+from ical.files import MAX_FILE, check_calendar_file
+from ical.guard import check
 from ical.lines import Component
 from ical.recurrence import last_end, occurrences
 
@@ -326,6 +327,14 @@ def test_alarms_that_start_a_program_and_broken_lines_are_left_out() -> None:
     result = check_calendar_file(imported(("UID:a", START, "DTEND:soon", "what is this", *alarm)), VIENNA)
     assert "VALARM" not in result.objects[0].text() and "DTEND" not in result.objects[0].text()
     assert len(result.warnings) == 3
+
+
+def test_rules_that_say_nothing_are_left_out() -> None:
+    """An empty one (calendarlabs.com), and a COUNT of -1 (Confluence)."""
+    entries = ("UID:a", START, "RRULE:"), ("UID:b", START, "RRULE:FREQ=WEEKLY;UNTIL=20270331;COUNT=-1;INTERVAL=4")
+    empty, endless = check_calendar_file(imported(*entries), VIENNA).objects
+    assert "RRULE" not in empty.text()
+    assert "RRULE:FREQ=WEEKLY;UNTIL=20270331;INTERVAL=4\r\n" in endless.text()
 
 
 def test_an_event_without_a_uid_gets_the_same_one_each_time() -> None:
