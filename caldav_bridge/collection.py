@@ -15,7 +15,7 @@ from caldav_bridge import render
 from caldav_bridge.context import Place, Request
 from ical import appointment as appointment_text
 from ical.errors import SyncTokenExpired
-from ical.lines import Line, parse
+from ical.lines import Line
 from ical.recurrence import ENTRIES
 from storage import collections, edits, objects, served, sync
 from storage.edits import Written
@@ -122,8 +122,12 @@ class Collection(BaseCollection):
 
     def _with_people(self, rows: list[Row], organizer: Line) -> list[Row]:
         stored = served.stored_appointments(self._request.session, [row.id for row in rows if row.text])
-        texts = {id: appointment_text.served(parse(text), organizer=organizer) for id, text in stored.items()}
-        return [row._replace(etag=row.etag + self.form, text=texts.get(row.id, row.text)) for row in rows]
+
+        def shown(row: Row) -> str:
+            text = stored.get(row.id)
+            return row.text if text is None else appointment_text.with_people(row.text, text, organizer)
+
+        return [row._replace(etag=row.etag + self.form, text=shown(row)) for row in rows]
 
     def write(self, href: str, data: bytes) -> Written:
         """Store what an app sent at `href`. Raises a Refusal, never ValueError."""

@@ -46,6 +46,8 @@ _SEPARATOR = " · "
 _MARKER_WORDS = "Private notes (never sent to the patient)"
 # Clients re-wrap the dashes around it; the words they leave alone.
 _MARKER_LINE = re.compile(r"^.*Private notes \(never sent to the patient\).*$", re.MULTILINE)
+_BEGIN_EVENT = re.compile(r"^BEGIN:VEVENT[ \t]*\r?\n", re.MULTILINE | re.IGNORECASE)
+_ATTENDEE = re.compile(r"^ATTENDEE[;:].*\n(?:[ \t].*\n)*", re.MULTILINE)
 # What would read as a command or as a status if a patient's name held it.
 _COMMANDING = str.maketrans("", "", "#✓✗▶:")
 
@@ -322,15 +324,24 @@ def pending_cancel(component: Component) -> datetime | None:
 # How it shows
 
 
-def served(calendar: Component, title: Title = "initials", organizer: Line | None = None) -> str:
+def served(calendar: Component, title: Title = "initials") -> str:
     """The text that a calendar app is sent.
 
     Left out: our own lines, the patient's reminders, and the people, whose presence makes apps mail them or lock the
-    event. With `organizer` (the profile `full`) patient and organizer are shown, while the patient has an address.
+    event.
     """
     parts: list[str] = []
-    _serve(calendar, title, organizer, parts)
+    _serve(calendar, title, parts)
     return "".join(parts)
+
+
+def with_people(served_text: str, stored_text: str, organizer: Line) -> str:
+    """What was served, with organizer and patient in each event whose patient has an address (the profile `full`).
+
+    On the texts, without reading them whole: an app fetches thousands of them.
+    """
+    people = (_people_shown(event, organizer) for event in _BEGIN_EVENT.split(stored_text)[1:])
+    return _BEGIN_EVENT.sub(lambda begin: begin[0] + next(people, ""), served_text)
 
 
 def organizer_line(name: str, email: str) -> Line:
@@ -465,19 +476,23 @@ def _people(facts: AppointmentFacts) -> list[Line]:
     return lines
 
 
-def _serve(component: Component, title: Title, organizer: Line | None, parts: list[str]) -> None:
+def _people_shown(event: str, organizer: Line) -> str:
+    """The lines of organizer and patient; `event` is the stored text behind its BEGIN."""
+    own = event.partition("\nBEGIN:")[0]
+    attendees = parse("BEGIN:VEVENT\r\n" + "".join(found[0] for found in _ATTENDEE.finditer(own)) + "END:VEVENT\r\n")
+    patient = patient_line(attendees)
+    return organizer.text() + patient.text() if patient is not None and _address(patient) else ""
+
+
+def _serve(component: Component, title: Title, parts: list[str]) -> None:
     ours = is_appointment(component)
-    patient = patient_line(component) if ours and organizer is not None else None
     parts.append(component.begin or f"BEGIN:{component.name}\r\n")
     for child in component.children:
         if isinstance(child, Component):
             if not is_patients(child):
-                _serve(child, title, organizer, parts)
-        elif is_private(child):
+                _serve(child, title, parts)
+        elif is_private(child) or (ours and child.name in ("ORGANIZER", "ATTENDEE")):
             continue
-        elif ours and child.name in ("ORGANIZER", "ATTENDEE"):
-            if child is patient and organizer is not None and _address(child):
-                parts += [organizer.text(), child.text()]
         elif ours and child.name == "SUMMARY" and title != "initials":
             prefix = unescape(child.value)[: -len(body_of(component)) or None]
             parts.append(Line("SUMMARY", escape(prefix + _body_as(component, title))).text())

@@ -62,8 +62,8 @@ def test_an_address_that_is_taken_away_is_gone_from_every_occurrence(practice, c
     (person,) = said(practice, series)
     assert person[1].startswith("urn:uuid:")
     organizer = appointment_text.organizer_line("Dr. Lee", "lee@clinic.example")
-    shown = appointment_text.served(parse(practice.object_of(series).stored_text), organizer=organizer)
-    assert "ATTENDEE" not in shown
+    obj = practice.object_of(series)
+    assert "ATTENDEE" not in appointment_text.with_people(obj.served_text, obj.stored_text, organizer)
 
 
 def test_nothing_is_written_where_nothing_changes(practice, change, at):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ical import appointment as appt
 from ical.lines import Component, parse
+from ical.recurrence import make_override
 from ical.status import STATUSES, look
 
 CALENDARS = Path(__file__).parents[1] / "calendars"
@@ -190,33 +191,56 @@ def test_a_pending_cancellation_looks_cancelled_and_is_not():
 
 
 @pytest.mark.parametrize("title", ["initials", "full", "code"])
-@pytest.mark.parametrize("organizer", [None, appt.organizer_line("Dr. Eva Smith", "eva@clinic.example")])
-def test_nothing_private_is_served(title, organizer):
-    text = appt.served(appt.render(FACTS, NOW), title, organizer)
-    assert "X-CLINICDAV" not in text
-    assert "VALARM" not in text
-    assert ("ATTENDEE" in text) == ("ORGANIZER" in text) == (organizer is not None)
+def test_nothing_private_is_served(title):
+    text = appt.served(appt.render(FACTS, NOW), title)
+    for hidden in ("X-CLINICDAV", "VALARM", "ATTENDEE", "ORGANIZER"):
+        assert hidden not in text
+
+
+def with_people(stored, name="Dr. Eva Smith", email="eva@clinic.example"):
+    return parse(appt.with_people(appt.served(stored), stored.text(), appt.organizer_line(name, email)))
 
 
 @pytest.mark.parametrize(("status", "partstat"), [("scheduled", "NEEDS-ACTION"), ("confirmed", "ACCEPTED")])
 def test_people_are_the_doctor_as_of_now_and_the_patient_alone(status, partstat):
     stored = appt.render(replace(FACTS, status=status), NOW)
-    organizer = appt.organizer_line("Dr. Eva Smith-Berg", "new@clinic.example")
-    shown = event(parse(appt.served(stored, organizer=organizer)))
+    shown = event(with_people(stored, "Dr. Eva Smith-Berg", "new@clinic.example"))
     assert [line.value for line in shown.lines("ORGANIZER")] == ["mailto:new@clinic.example"]
     (patient,) = shown.lines("ATTENDEE")
     assert (patient.value, patient.param("CN")) == ("mailto:maria.huber@mail.example", "Maria Huber")
     assert patient.param("PARTSTAT") == partstat
-    alone = event(parse(appt.served(stored)))
-    people = ("ORGANIZER", "ATTENDEE")
-    assert [line.text() for line in shown.lines() if line.name not in people] == [line.text() for line in alone.lines()]
+    shown.remove("ORGANIZER", "ATTENDEE")
+    assert shown.text() == event(parse(appt.served(stored))).text()
+
+
+def test_each_occurrence_shows_its_own_answer():
+    stored = appt.render(replace(FACTS, status="scheduled", rrule="FREQ=WEEKLY;COUNT=3"), NOW)
+    moved = make_override(stored, "20261202T082000Z", VIENNA)
+    appt.set_status(moved, "confirmed", NOW)
+    shown = with_people(stored).components("VEVENT")
+    answers = [[line.param("PARTSTAT") for line in each.lines("ATTENDEE")] for each in shown]
+    assert answers == [["NEEDS-ACTION"], ["ACCEPTED"]]
+
+
+def test_a_guest_of_an_alarm_is_no_patient():
+    stored = appt.render(replace(FACTS, patient_email=""), NOW)
+    alarm = parse("BEGIN:VALARM\r\nACTION:EMAIL\r\nATTENDEE:mailto:eva@clinic.example\r\nEND:VALARM\r\n")
+    event(stored).children.append(alarm)
+    assert event(with_people(stored)).lines("ATTENDEE") == []
 
 
 def test_a_patient_without_an_address_is_not_shown_as_attendee():
     stored = appt.render(replace(FACTS, patient_email=""), NOW)
-    assert appt.served(stored, organizer=appt.organizer_line("Dr. Eva Smith", "eva@clinic.example")) == appt.served(
-        stored
-    )
+    assert with_people(stored).text() == appt.served(stored)
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_no_text_makes_people_of_its_own(name, reason):
+    stored = appt.render(replace(FACTS, patient_name=name, reason=reason, doctor_notes=reason), NOW)
+    shown = event(with_people(stored))
+    assert [line.value for line in shown.lines("ATTENDEE")] == ["mailto:maria.huber@mail.example"]
+    shown.remove("ORGANIZER", "ATTENDEE")
+    assert shown.text() == event(parse(appt.served(stored))).text()
 
 
 def test_titles_are_as_discreet_as_asked_for():

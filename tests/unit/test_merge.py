@@ -43,8 +43,9 @@ def event(calendar: Component) -> Component:
 
 def copy_of(stored: Component, profile="solo", title="initials") -> Component:
     """What an app has downloaded."""
-    organizer = appt.organizer_line("Dr. Eva Smith", "eva@clinic.example") if profile == "full" else None
-    return parse(appt.served(stored, title, organizer))
+    text = appt.served(stored, title)
+    organizer = appt.organizer_line("Dr. Eva Smith", "eva@clinic.example")
+    return parse(appt.with_people(text, stored.text(), organizer) if profile == "full" else text)
 
 
 def put(stored: Component, **lines: str) -> Merged:
