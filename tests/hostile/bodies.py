@@ -2,6 +2,9 @@
 
 import random
 import re
+from copy import deepcopy
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from tests.caldav.helpers import NAMESPACES
 from tests.hostile.values import NUMBERS, TIMES, ZONES, spoilt_bytes
@@ -27,75 +30,80 @@ XML = (
     ("MKCALENDAR", "<C:mkcalendar {ns}><D:set><D:prop><D:displayname>x</D:displayname><C:supported-calendar-component-set><C:comp name='VEVENT'/></C:supported-calendar-component-set></D:prop></D:set></C:mkcalendar>"),
     ("MKCOL", "<D:mkcol {ns}><D:set><D:prop><D:resourcetype><D:collection/><C:calendar/></D:resourcetype></D:prop></D:set></D:mkcol>"),
 )  # fmt: skip
-XML_VALUES = (
-    *TIMES,
-    *NUMBERS,
-    *ZONES,
-    "VEVENT",
-    "VALARM",
-    "yes",
-    "i;klingon",
-    "data:,x-1",
-    "/dav/lee/personal/",
-    "/../..",
-    "http://[",
-    "%ff%00",
-    "infinity",
+REFERENCES = ("&lol;", "&#0;", "&#xD800;", "&amp;", "<![CDATA[x]]>", "<!-- -->", "<?x?>", "]]>", "&")
+PROLOGUES = (
+    '<?xml version="1.0" encoding="utf-7"?>', "<!DOCTYPE x>", '<!DOCTYPE x [<!ENTITY lol "x">]>', "\ufeff", '<?xml version="9"?>',
+)  # fmt: skip
+# As they can stand in XML at all.
+_TEXTS = tuple(
+    text
+    for text in (*TIMES, *NUMBERS, *ZONES, "VEVENT", "VALARM", "yes", "i;klingon", "data:,x-1", "/dav/lee/personal/",
+                 "/../..", "http://[", "%ff%00", "infinity", "<x/>", "*")
+    if text.isprintable()
+)  # fmt: skip
+_TAGS = tuple(
+    sorted(
+        {element.tag for _, body in XML for element in ElementTree.fromstring(body.replace("{ns}", NAMESPACES)).iter()}
+    )
 )
 
 
 def spoilt_xml(chance: random.Random) -> tuple[str, bytes]:
-    """A method and its body."""
+    """A method and its body: mostly still well-formed, so that somebody has to understand it."""
     method, body = chance.choice(XML)
-    tokens = re.findall(r"<[^>]+>|[^<]+", body.replace("{ns}", NAMESPACES))
-    for _ in range(chance.choice((1, 1, 2, 3, 5))):
-        if tokens:
-            _spoil_token(chance, tokens)
+    body = body.replace("{ns}", NAMESPACES)
+    if chance.random() < 0.7:
+        root = ElementTree.fromstring(body)
+        for _ in range(chance.choice((1, 1, 2, 3, 5))):
+            _spoil_element(chance, root)
+        return method, ElementTree.tostring(root)
+    tokens = re.findall(r"<[^>]+>|[^<]+", body)
+    for _ in range(chance.choice((1, 1, 2))):
+        _spoil_token(chance, tokens)
     data = "".join(tokens).encode("utf-8", "surrogatepass")
-    for _ in range(chance.choice((0, 0, 0, 1, 2))):
-        data = spoilt_bytes(chance, data)
-    return method, data
+    return method, spoilt_bytes(chance, data) if chance.random() < 0.4 else data
+
+
+def _spoil_element(chance: random.Random, root: Element) -> None:
+    parents = [element for element in root.iter() if len(element)]
+    parent = chance.choice(parents) if parents else root
+    at = chance.randrange(len(parent)) if len(parent) else 0
+    element = parent[at] if len(parent) else root
+    match chance.randrange(9):
+        case 0 if len(parent):
+            parent.remove(element)
+        case 1:
+            for _ in range(chance.choice((1, 2, 700))):
+                parent.append(deepcopy(element) if element is not root else Element("{DAV:}prop"))
+        case 2:
+            parent[:] = chance.sample(list(parent), len(parent))
+        case 3 if element.attrib:
+            element.set(chance.choice(list(element.attrib)), chance.choice(_TEXTS))
+        case 4:
+            element.set(chance.choice(("name", "start", "end", "collation", "version", "x")), chance.choice(_TEXTS))
+        case 5:
+            element.tag = chance.choice(_TAGS)
+        case 6:
+            for _ in range(chance.choice((1, 5, 60))):
+                inner = Element(chance.choice((element.tag, element.tag, chance.choice(_TAGS))), element.attrib)
+                inner[:] = list(element)
+                element[:] = [inner]
+        case 7:
+            chance.choice(list(root.iter())).append(deepcopy(chance.choice(list(root.iter()))))
+        case _:
+            element.text = chance.choice(_TEXTS)
 
 
 def _spoil_token(chance: random.Random, tokens: list[str]) -> None:
     at = chance.randrange(len(tokens))
-    token = tokens[at]
-    match chance.randrange(10):
+    match chance.randrange(5):
         case 0:
             del tokens[at]
         case 1:
-            tokens[at:at] = [token] * chance.choice((1, 2, 700))
+            tokens[at:at] = [tokens[at]] * chance.choice((1, 2, 700))
         case 2:
-            other = chance.randrange(len(tokens))
-            tokens[at], tokens[other] = tokens[other], token
+            tokens[at] = tokens[at].replace("D:", chance.choice(("C:", "Z:", "", "CS:")), 1)
         case 3:
-            tokens[at] = re.sub(r"(['\"])[^'\"]*\1", lambda m: f'"{chance.choice(XML_VALUES)}"', token, count=1)
-        case 4:
-            tokens[at] = re.sub(
-                r"[\w-]+(?=[ />])", lambda m: chance.choice(("prop", "x", "expand", "comp", "href")), token, count=1
-            )
-        case 5:
-            tokens[at] = token.replace("D:", chance.choice(("C:", "Z:", "", "CS:")), 1)
-        case 6:
-            inner = chance.choice(("<x>", "<D:prop>", "<C:comp-filter name='VEVENT'>", "<C:expand/>", "<D:href/>"))
-            depth = chance.choice((1, 5, 60))
-            tokens[at:at] = [inner] * depth + ["</" + re.match(r"<([\w:]+)", inner)[1] + ">"] * depth  # type: ignore[index]
-        case 7:
-            tokens.insert(
-                at, chance.choice(("&lol;", "&#0;", "&#xD800;", "<![CDATA[x]]>", "<!-- -->", "<?x?>", "]]>", "&"))
-            )
-        case 8:
-            tokens.insert(
-                0,
-                chance.choice(
-                    (
-                        '<?xml version="1.0" encoding="utf-7"?>',
-                        "<!DOCTYPE x>",
-                        '<!DOCTYPE x [<!ENTITY lol "x">]>',
-                        "\ufeff",
-                        '<?xml version="9"?>',
-                    )
-                ),
-            )
+            tokens.insert(at, chance.choice(REFERENCES))
         case _:
-            tokens[at] = chance.choice(XML_VALUES)
+            tokens.insert(0, chance.choice(PROLOGUES))
