@@ -2,12 +2,17 @@
 
 import base64
 import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree as SafeTree
+from waitress import create_server, wasyncore
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from caldav_bridge.app import create_dav_app
 from storage import accounts
@@ -215,6 +220,27 @@ def make_clinic(database: Database) -> Clinic:
             )
             clinic.passwords[username] = accounts.add_app_password(session, account, "test", "solo", clock())
     return clinic
+
+
+@contextmanager
+def served(clinic: Clinic) -> Iterator[str]:
+    """The address of the clinic's calendars while a server has them."""
+    channels: dict[int, Any] = {}
+    mounted = DispatcherMiddleware(_nowhere, {"/dav": clinic.app})
+    server = create_server(mounted, map=channels, host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}/dav/"
+    finally:
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(channels))
+        thread.join(timeout=10)
+        server.task_dispatcher.shutdown()
+
+
+def _nowhere(_environ: Any, start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("404 Not Found", [("Content-Length", "0")])
+    return []
 
 
 def event(uid: str = "one@test", start: str = "20261124T090000", end: str = "20261124T093000", *more: str) -> str:

@@ -4,18 +4,14 @@ import datetime
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import caldav
 import pytest
-from waitress import create_server, wasyncore
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from tests.caldav.helpers import Clinic, event
+from tests.caldav.helpers import Clinic, event, served
 
 
 @dataclass
@@ -28,22 +24,10 @@ class Server:
         return self.clinic.passwords["lee"]
 
 
-def _nowhere(_environ: Any, start_response: Callable[..., Any]) -> list[bytes]:
-    start_response("404 Not Found", [("Content-Length", "0")])
-    return []
-
-
 @pytest.fixture
 def server(lite: Clinic) -> Iterator[Server]:
-    channels: dict[int, Any] = {}
-    mounted = DispatcherMiddleware(_nowhere, {"/dav": lite.app})
-    running = create_server(mounted, map=channels, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=running.run, daemon=True)
-    thread.start()
-    yield Server(f"http://127.0.0.1:{running.effective_port}/dav/", lite)
-    running.trigger.pull_trigger(lambda: wasyncore.close_all(channels))
-    thread.join(timeout=10)
-    running.task_dispatcher.shutdown()
+    with served(lite) as url:
+        yield Server(url, lite)
 
 
 def run(folder: Path, *command: str, **environ: str) -> str:
