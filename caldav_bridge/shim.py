@@ -89,17 +89,17 @@ def _bound_body(environ: dict[str, Any], max_body: int) -> None:
     if length and not (length.isascii() and length.isdigit()):
         raise _Refused(HTTPStatus.BAD_REQUEST, "The Content-Length is not a number.")
     if length and (len(length) > 12 or int(length) > max_body):
-        raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", (("Connection", "close"),))
+        raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.")
     stream = environ["wsgi.input"]
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower() and not length:
         body = _read(stream, max_body + 1)
         if len(body) > max_body:
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", (("Connection", "close"),))
+            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.")
         del environ["HTTP_TRANSFER_ENCODING"]
     elif length:
         body = _read(stream, int(length))
         if len(body) < int(length):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "The body ended early.", (("Connection", "close"),))
+            raise _Refused(HTTPStatus.BAD_REQUEST, "The body ended early.")
     else:
         body = b""
     environ["CONTENT_LENGTH"] = str(len(body))

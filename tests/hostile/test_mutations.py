@@ -28,6 +28,7 @@ from tests.hostile.clinic import (
     Hostile,
     Send,
     checked,
+    exchange,
     make_hostile,
     spoil_a_calendar,
     spoil_a_request,
@@ -94,6 +95,16 @@ def test_spoilt_requests_are_refused_or_answered(served: Served, caplog: pytest.
         assert time.process_time() - began < 1, number
     assert {"raw 200", "raw 400", "raw 404", "raw 405"} <= set(hostile.outcomes)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1048577", "Transfer-Encoding: chunked"])
+def test_a_body_over_the_limit_is_413_from_the_server_too(served: Served, framing: str) -> None:
+    """A header about the connection (PEP 3333 forbids it) made this answer a 500, once a real server stood before it."""
+    body = b"x" * 1_048_577
+    sent = b"100001\r\n" + body + b"\r\n0\r\n\r\n" if "chunked" in framing else body
+    head = f"PUT /dav/lee/personal/a.ics HTTP/1.1\r\nHost: 127.0.0.1\r\n{framing}\r\n\r\n"
+    answer = exchange(int(served.url.rpartition(":")[2]), head.encode() + sent)
+    assert answer.startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.soak
