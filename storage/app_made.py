@@ -80,6 +80,11 @@ def may_be_copy(put: Component) -> bool:
     return _ADDRESS.fullmatch(_head(put).value("URL") or "") is not None
 
 
+def remove_people(put: Component) -> None:
+    for event in put.components("VEVENT"):
+        event.remove("ORGANIZER", "ATTENDEE")
+
+
 def settle_copy(session: Session, obj: CalendarObject, owner: Account, now: datetime) -> None:
     """After the quiet period an event with an appointment's address that was no part of it is a new one. It is locked."""
     put = lines.parse(obj.stored_text)

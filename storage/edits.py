@@ -11,13 +11,14 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from ical import guard, hours, leave, timezones
-from ical.errors import Forbidden, Refusal, UidConflict
-from ical.lines import parse
+from ical.errors import Forbidden, Refusal, UidConflict, UnsupportedComponent
+from ical.lines import Component, parse
+from ical.recurrence import ENTRIES
 from ical.vcalendar import strip_private
 from storage import app_made, appointment_edits, notifications, objects, settling, visits, waitlist
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor, can
-from storage.writes import Edit, Write
+from storage.writes import Edit, Sent, Spot, Write
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,26 @@ def client_put(
 
     Raises InvalidCalendarData and its kin, UnsupportedComponent, UidConflict, Forbidden.
     """
+    sent = judge(data)
+    return put(session, collection, objects.spot(session, collection, href, sent.uid), sent, actor=actor, now=now)
+
+
+def judge(data: bytes) -> Sent:
+    """What an app sent, judged and parsed: it needs no lock, so nobody waits for it. Raises InvalidCalendarData and its
+    kin."""
+    return Sent(data, guard.check(data, component=None))
+
+
+def put(session: Session, collection: Collection, spot: Spot, sent: Sent, *, actor: Actor, now: datetime) -> Written:
+    """`client_put` of what has been judged, where preconditions have been checked behind the lock."""
     if collection.kind == "inbox":
         raise Forbidden()
-    put = guard.check(data, component=collection.component)
-    objects.lock_owner(session, collection.owner_id)
-    edit = Edit(collection, href, data, put, objects.find(session, collection, href), actor, now)
+    if sent.entry.name not in (collection.component.split(",") if collection.component else ENTRIES):
+        raise UnsupportedComponent()
+    if spot.live is not None and spot.live.uid != sent.uid:
+        # RFC 4791 §5.3.2.1: nor may an object become another one.
+        raise UidConflict(spot.href)
+    edit = Edit(collection, spot, sent, actor, now)
     if edit.existing is None and _is_kept_elsewhere(session, edit):
         raise Forbidden("This entry stays in its calendar.")
     match collection.kind:
@@ -95,24 +111,27 @@ def client_move(
 def _is_kept_elsewhere(session: Session, edit: Edit) -> bool:
     """An app that drags an event into another calendar writes it there first, then deletes it here: if an
     appointment's copy were taken, the patient would be told of a cancellation."""
-    kept = visits.object_of(session, edit.uid)
+    kept = visits.object_of(session, edit.sent.uid)
     return kept is not None and not kept.deleted and kept.collection_id != edit.collection.id
 
 
-def _put_as_sent(session: Session, edit: Edit) -> Written:
-    return _written(edit, objects.put_object(session, edit.collection, edit.href, edit.put, edit.write()))
+def _put_as_sent(session: Session, edit: Edit, *, settle_copy_at: datetime | None = None) -> Written:
+    """An event of the doctor's own. A copy of an appointment is kept without people, whom another app might mail."""
+    settle_at = None
+    if app_made.may_be_copy(edit.put):
+        app_made.remove_people(edit.put)
+        settle_at = settle_copy_at
+    return _store(session, edit, edit.put, edit.write(settle_at=settle_at))
 
 
 def _put_appointment(session: Session, edit: Edit) -> Written:
     existing = edit.existing
-    if existing is not None and existing.served_text.encode() == edit.data:
+    if existing is not None and existing.served_text.encode() == edit.sent.data:
         return Written(existing, False, True)
-    known = existing or objects.find_uid(session, edit.collection, edit.uid)
+    known = existing or edit.spot.with_uid
     if known is None or known.kind != "appointment":
         return _put_event(session, edit)
-    if existing is not None and existing.uid != edit.uid:
-        raise UidConflict(existing.href)
-    if not known.deleted and known.href != edit.href:
+    if not known.deleted and known.href != edit.spot.href:
         raise UidConflict(known.href)
     return Written(appointment_edits.put_over(session, edit, known), existing is None, False)
 
@@ -124,9 +143,8 @@ def _put_event(session: Session, edit: Edit) -> Written:
     made = app_made.invited(session, edit)
     if made is not None:
         write = edit.write(overbook=True, settle_at=settle_at)
-        return _written(edit, objects.put_object(session, edit.collection, edit.href, made, write))
-    write = edit.write(settle_at=settle_at if app_made.may_be_copy(edit.put) else None)
-    return _written(edit, objects.put_object(session, edit.collection, edit.href, edit.put, write))
+        return _store(session, edit, made, write)
+    return _put_as_sent(session, edit, settle_copy_at=settle_at)
 
 
 def _put_schedule(session: Session, edit: Edit) -> Written:
@@ -139,7 +157,7 @@ def _put_schedule(session: Session, edit: Edit) -> Written:
     else:
         calendar = leave.normalise(calendar, stored, can(edit.actor, "leave.approve", owner), edit.now)
     write = edit.write(settle_at=settling.settle_at(session, edit.now))
-    return _written(edit, objects.put_object(session, edit.collection, edit.href, calendar, write))
+    return _store(session, edit, calendar, write)
 
 
 def _put_waitlist(session: Session, edit: Edit) -> Written:
@@ -154,5 +172,6 @@ def _put_waitlist(session: Session, edit: Edit) -> Written:
     return Written(edit.existing, False, False)
 
 
-def _written(edit: Edit, obj: CalendarObject) -> Written:
-    return Written(obj, edit.existing is None, obj.served_text.encode() == edit.data)
+def _store(session: Session, edit: Edit, calendar: Component, write: Write) -> Written:
+    obj = objects.put_object(session, edit.collection, edit.spot.href, calendar, write, spot=edit.spot)
+    return Written(obj, edit.existing is None, obj.served_text.encode() == edit.sent.data)

@@ -209,6 +209,17 @@ def test_a_stale_etag_is_refused_in_either_form(practice: Practice) -> None:
     assert practice.full.delete(practice.path, If_Match=before.headers["ETag"]).status == 412
 
 
+def test_a_copy_of_an_appointment_is_kept_without_people(practice: Practice) -> None:
+    """Another app of the doctor's, which knows of no scheduling, would mail them."""
+    copied = practice.full.get(practice.path).text.replace("UID:appt-", "UID:copy-").replace("20261124T", "20261126T")
+    for path in ("/lee/appointments/copy.ics", "/lee/personal/copy.ics"):
+        answer = practice.full.put(path, copied)
+        assert answer.status == 201 and "ETag" not in answer.headers
+        for app in (practice.solo, practice.full):
+            text = app.get(path).text
+            assert "SUMMARY:Maria H." in text and "ATTENDEE" not in text and "ORGANIZER" not in text
+
+
 # Messages
 
 
