@@ -20,8 +20,10 @@ from ical.recurrence import ENTRIES
 from storage import collections, edits, objects, served, sync
 from storage.edits import Written
 from storage.models import CalendarObject
+from storage.objects import Spot
 from storage.policy import can
 from storage.served import Page, Row
+from storage.writes import Sent
 
 
 class Collection(BaseCollection):
@@ -129,11 +131,13 @@ class Collection(BaseCollection):
 
         return [row._replace(etag=row.etag + self.form, text=shown(row)) for row in rows]
 
-    def write(self, href: str, data: bytes) -> Written:
-        """Store what an app sent at `href`. Raises a Refusal, never ValueError."""
-        return edits.client_put(
-            self._request.session, self.row, href, data, actor=self._request.actor, now=self._request.now
-        )
+    def spot(self, href: str, uid: str) -> Spot:
+        """Lock the calendar, and see what stands at `href` and who has this UID."""
+        return objects.spot(self._request.session, self.row, href, uid)
+
+    def write(self, spot: Spot, sent: Sent) -> Written:
+        """Store what an app sent. Raises a Refusal."""
+        return edits.put(self._request.session, self.row, spot, sent, actor=self._request.actor, now=self._request.now)
 
     def tag(self, written: Written) -> str | None:
         """The ETag that answers a PUT; None when what is served is not what was sent (RFC 4791 §5.3.4)."""

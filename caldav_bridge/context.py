@@ -69,14 +69,15 @@ class Request:
     def session(self) -> Session:
         """The request's session: a snapshot, unless `write` has begun a transaction."""
         if self._session is None:
-            self._session = self._stack.enter_context(self.db.reading())
+            opened = self.db.transaction() if self._writing else self.db.reading()
+            self._session = self._stack.enter_context(opened)
         return self._session
 
     def write(self) -> None:
-        """Begin the writing transaction. What was read before is forgotten."""
+        """From now on the session is a writing transaction, begun when it is first asked for: what can be done before
+        keeps nobody waiting. What was read before is forgotten."""
         if not self._writing:
             self.leave()
-            self._session = self._stack.enter_context(self.db.transaction())
             self._writing = True
 
     def commit(self) -> None:

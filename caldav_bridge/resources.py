@@ -10,9 +10,10 @@ from caldav_bridge.context import Place, Request
 from caldav_bridge.refusals import Answer, Denied, need_privileges, not_found
 from caldav_bridge.rights import letters
 from caldav_bridge.shim import CHARSET
-from ical.errors import Forbidden, UidConflict
+from ical.errors import Forbidden, Refusal
 from storage import edits, objects, served
 from storage.models import CalendarObject
+from storage.writes import Sent
 
 
 def get(request: Request, path: str) -> Answer:
@@ -34,24 +35,17 @@ def get(request: Request, path: str) -> Answer:
 
 
 def put(request: Request, path: str) -> Answer:
-    place = request.place(path)
-    if place is None:
-        raise Denied(refusals.text(409, "There is no such calendar.")) if _depth(path) == 3 else _no_put()
-    if place.kind != "member":
+    if _depth(path) != 3 or path.endswith("/"):
         raise _no_put()
-    _check_writable(request, place)
     if request.environ.get(CHARSET, "") not in ("", "utf-8", "utf8", "us-ascii"):
         raise refusals.denied(403, "{urn:ietf:params:xml:ns:caldav}supported-calendar-data")
+    sent = _judged(request, path)
+    place = _writable(request, path)
     collection = Collection(request, place)
-    _lock(request, place)
-    before = collection.object(place.href)
-    uid = None if before is None else before.uid
-    if _conditions_fail(request, collection, before):
+    spot = collection.spot(place.href, sent.uid)
+    if _conditions_fail(request, collection, spot.live):
         return _precondition_failed()
-    written = collection.write(place.href, request.body)
-    if uid not in (None, written.object.uid):
-        # RFC 4791 §5.3.2.1: nor may an object become another one.
-        raise UidConflict(place.href)
+    written = collection.write(spot, sent)
     status = 201 if written.created else 204
     return _after_write(collection, request, status, written)
 
@@ -106,7 +100,9 @@ def copy(request: Request, path: str) -> Answer:
     if source.path == target.path:
         raise Denied(refusals.text(403, "Source and destination are the same."))
     _check_overwrite(request, source, target)
-    written = Collection(request, target).write(target.href, copied.text.encode())
+    sent = edits.judge(copied.text.encode())
+    collection = Collection(request, target)
+    written = collection.write(collection.spot(target.href, sent.uid), sent)
     return Answer(201 if written.created else 204)
 
 
@@ -124,7 +120,7 @@ def _from_to(request: Request, path: str) -> tuple[Place, Place]:
         raise need_privileges()
     target = request.place(destination(request))
     if target is None or not letters(request, target):
-        raise Denied(refusals.text(409, "There is no such calendar."))
+        raise _no_calendar()
     if target.kind != "member":
         raise need_privileges()
     _check_writable(request, target)
@@ -164,10 +160,28 @@ def _conditions_fail(request: Request, collection: Collection, found: CalendarOb
     return conditions.fail(request.header("If-Match"), request.header("If-None-Match"), etag, text_etag)
 
 
+def _judged(request: Request, path: str) -> Sent:
+    """The body, judged before the transaction begins: others write meanwhile."""
+    try:
+        return edits.judge(request.body)
+    except Refusal:
+        # Whoever may not write there is told so, and no more.
+        _writable(request, path)
+        raise
+
+
+def _writable(request: Request, path: str) -> Place:
+    place = request.place(path)
+    if place is None:
+        raise _no_calendar()
+    _check_writable(request, place)
+    return place
+
+
 def _check_writable(request: Request, place: Place) -> None:
     held = letters(request, place)
     if not held:
-        raise Denied(refusals.text(409, "There is no such calendar."))
+        raise _no_calendar()
     if "w" not in held:
         raise Forbidden("Your login may only read this calendar.")
 
@@ -205,6 +219,10 @@ def _whole_calendar(request: Request, place: Place) -> Answer:
 
 def _depth(path: str) -> int:
     return len([part for part in path.split("/") if part])
+
+
+def _no_calendar() -> Denied:
+    return Denied(refusals.text(409, "There is no such calendar."))
 
 
 def _no_put() -> Denied:

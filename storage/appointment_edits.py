@@ -4,7 +4,7 @@ What the edit means is ical.merge's to say; whether it is legal, and what it doe
 """
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -49,12 +49,12 @@ def put_over(session: Session, edit: Edit, known: CalendarObject) -> CalendarObj
     _mark_moved(stored, calendar, before, zone, edit.now)
     if merged.change == "none" and not refused and not known.deleted:
         return known
-    if known.deleted and known.href != edit.href:
-        known.href = edit.href
-        session.flush()
-    obj = objects.put_object(
-        session, edit.collection, edit.href, calendar, edit.write(overbook=True, settle_at=settle_at)
-    )
+    spot = edit.spot
+    if known.deleted and known.href != spot.href:
+        known.href = spot.href
+        spot = replace(spot, at_href=known)
+    write = edit.write(overbook=True, settle_at=settle_at)
+    obj = objects.put_object(session, edit.collection, spot.href, calendar, write, spot=spot)
     _tell_doctor(session, owner, appointment, before, refused, edit.actor, edit.now)
     return obj
 

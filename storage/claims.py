@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from ical.diary import OVERBOOKED_SEAT
 from ical.errors import SlotTaken
+from storage.db import has_row_locks
 from storage.models import Claim, Resource, table_of
 
 _ADD = insert(table_of(Claim))
@@ -52,15 +53,14 @@ def resource_of(session: Session, account_id: int) -> int | None:
 
 def lock(session: Session, resource_ids: Iterable[int]) -> None:
     """Nobody else writes these resources' time until the commit. In id order, so that two never wait in a circle."""
-    # BEGIN IMMEDIATE is this lock on SQLite, which ignores FOR UPDATE; the statement would be one for nothing.
-    if session.get_bind().dialect.name != "sqlite":
+    if has_row_locks(session):
         ids = sorted(set(resource_ids))
         session.execute(select(Resource.id).where(Resource.id.in_(ids)).order_by(Resource.id).with_for_update())
 
 
 def lock_owner(session: Session, account_id: int) -> None:
     """Lock the time of a calendar's owner, if the owner is somebody whose time can be claimed."""
-    if session.get_bind().dialect.name != "sqlite":
+    if has_row_locks(session):
         session.execute(select(Resource.id).where(Resource.account_id == account_id).with_for_update())
 
 

@@ -124,6 +124,11 @@ def _revisions() -> list[str]:
     return sorted(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
+def has_row_locks(session: Session) -> bool:
+    """Whether rows are locked one by one. On SQLite BEGIN IMMEDIATE is the lock of all of them."""
+    return session.get_bind().dialect.name != "sqlite"
+
+
 @contextmanager
 def write_beside(session: Session) -> Iterator[Connection]:
     """A connection for a small write while `session` is open: its own, if that writes anyhow, else another one.

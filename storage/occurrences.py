@@ -42,7 +42,10 @@ class Busy(NamedTuple):
     location: str
 
 
-_ADD = insert(table_of(Occurrence))
+_TABLE = table_of(Occurrence)
+_ADD = insert(_TABLE)
+_REMOVE = delete(_TABLE).where(_TABLE.c.object_id == bindparam("object"))
+_OF_OBJECT = select(*(_TABLE.c[name] for name in Busy._fields)).where(_TABLE.c.object_id == bindparam("object"))
 _COLUMNS = [getattr(Occurrence, name) for name in Busy._fields]
 
 
@@ -53,6 +56,9 @@ class Expansion:
     occurrences: list[recurrence.Occurrence]
     start: datetime | None = None
     end: datetime | None = None
+
+
+NOTHING = Expansion([])
 
 
 def expand(calendar: Component, owner: Account, now: datetime) -> Expansion:
@@ -118,20 +124,21 @@ def _facts(kind: str, owner: Account, component: Component) -> dict[str, Any]:
 
 
 def replace(session: Session, obj: CalendarObject, owner: Account, expansion: Expansion, *, new: bool) -> None:
-    """Make the table say what the object's text says."""
-    if not new:
-        session.execute(
-            delete(Occurrence).where(Occurrence.object_id == obj.id).execution_options(synchronize_session=False)
-        )
+    """Make the table say what the object's text says. Most edits change no time: then nothing is written."""
+    connection = session.connection()
     fresh = rows(obj, owner, expansion.occurrences)
+    if not new:
+        stored = connection.execute(_OF_OBJECT, {"object": obj.id}).all()
+        if len(stored) == len(fresh) and {Busy(*row) for row in stored} == {Busy(**row) for row in fresh}:
+            return
+        if stored:
+            remove(session, obj)
     if fresh:
-        session.connection().execute(_ADD, fresh)
+        connection.execute(_ADD, fresh)
 
 
 def remove(session: Session, obj: CalendarObject) -> None:
-    session.execute(
-        delete(Occurrence).where(Occurrence.object_id == obj.id).execution_options(synchronize_session=False)
-    )
+    session.connection().execute(_REMOVE, {"object": obj.id})
 
 
 def in_range(

@@ -48,8 +48,7 @@ def calendar(session: Session, username: str, name: str) -> tuple[Collection, Ac
 
 def lock(session: Session, calendar: Collection) -> None:
     """Nobody else writes this calendar until the transaction ends."""
-    objects.lock_owner(session, calendar.owner_id)
-    session.refresh(calendar, with_for_update=True)
+    objects.lock(session, calendar)
 
 
 def owner(session: Session, username: str) -> Account | None:

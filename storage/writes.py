@@ -1,4 +1,4 @@
-"""What every write to a calendar carries: who, when, why, and what a clash means."""
+"""What every write to a calendar carries: what was sent, who, when, why, and what a clash means."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,33 @@ from datetime import datetime
 from ical.lines import Component
 from storage.models import CalendarObject, Collection
 from storage.policy import Actor
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a calendar app sent: `calendar` is `data`, judged and parsed."""
+
+    data: bytes
+    calendar: Component
+
+    @property
+    def entry(self) -> Component:
+        return self.calendar.components("VEVENT", "VTODO", "VJOURNAL")[0]
+
+    @property
+    def uid(self) -> str:
+        return self.entry.plain("UID")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where an object is to be written, read behind the lock: what its href names (`live`), or names or named last
+    (`at_href`), and whoever has its UID, a live one before a deleted one."""
+
+    href: str
+    live: CalendarObject | None
+    at_href: CalendarObject | None
+    with_uid: CalendarObject | None
 
 
 @dataclass(frozen=True)
@@ -24,19 +51,22 @@ class Write:
 
 @dataclass(frozen=True)
 class Edit:
-    """What a calendar app sent: `put` is `data`, judged and parsed; `existing` is what its href names now."""
+    """What a calendar app sent, and to where."""
 
     collection: Collection
-    href: str
-    data: bytes
-    put: Component
-    existing: CalendarObject | None
+    spot: Spot
+    sent: Sent
     actor: Actor
     now: datetime
 
     @property
-    def uid(self) -> str:
-        return self.put.components("VEVENT", "VTODO", "VJOURNAL")[0].plain("UID")
+    def put(self) -> Component:
+        return self.sent.calendar
+
+    @property
+    def existing(self) -> CalendarObject | None:
+        """What the href names now."""
+        return self.spot.live
 
     def write(self, *, overbook: bool = False, settle_at: datetime | None = None) -> Write:
         return Write(self.actor, self.now, "calendar app", overbook=overbook, settle_at=settle_at)

@@ -68,13 +68,13 @@ def test_login_without_database_is_503(lee: Dav, monkeypatch: pytest.MonkeyPatch
 
 
 def test_fault_of_ours_is_500_and_rolled_back(lee: Dav, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = edits.client_put
+    real = edits.put
 
     def broken(*args: Any, **named: Any) -> Any:
         real(*args, **named)
         raise ValueError("a fault")
 
-    monkeypatch.setattr(edits, "client_put", broken)
+    monkeypatch.setattr(edits, "put", broken)
     assert lee.put("/lee/personal/a.ics", event()).status == 500
     monkeypatch.undo()
     assert lee.get("/lee/personal/a.ics").status == 404

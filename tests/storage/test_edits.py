@@ -284,7 +284,11 @@ def test_hours_from_the_phone_are_slots_at_once(practice, at):
 
 def test_the_inbox_takes_nothing(practice, at):
     with pytest.raises(Forbidden):
-        practice.put("x.ics", "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n", "inbox")
+        text = (
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//X//EN\r\nBEGIN:VEVENT\r\nUID:x\r\nDTSTAMP:20261101T000000Z\r\n"
+            "DTSTART:20261124T090000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+        practice.put("x.ics", text, "inbox")
 
 
 def test_a_visit_that_only_grew_a_little_is_not_worth_a_message(practice, at):
