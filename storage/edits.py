@@ -66,7 +66,7 @@ def put(session: Session, collection: Collection, spot: Spot, sent: Sent, *, act
             return _put_schedule(session, edit)
         case "waitlist":
             return _put_waitlist(session, edit)
-    return _store(session, edit, edit.put, edit.write())
+    return _put_as_sent(session, edit)
 
 
 def client_delete(session: Session, obj: CalendarObject, *, actor: Actor, now: datetime) -> None:
@@ -115,6 +115,15 @@ def _is_kept_elsewhere(session: Session, edit: Edit) -> bool:
     return kept is not None and not kept.deleted and kept.collection_id != edit.collection.id
 
 
+def _put_as_sent(session: Session, edit: Edit, *, settle_copy_at: datetime | None = None) -> Written:
+    """An event of the doctor's own. A copy of an appointment is kept without people, whom another app might mail."""
+    settle_at = None
+    if app_made.may_be_copy(edit.put):
+        app_made.remove_people(edit.put)
+        settle_at = settle_copy_at
+    return _store(session, edit, edit.put, edit.write(settle_at=settle_at))
+
+
 def _put_appointment(session: Session, edit: Edit) -> Written:
     existing = edit.existing
     if existing is not None and existing.served_text.encode() == edit.sent.data:
@@ -135,8 +144,7 @@ def _put_event(session: Session, edit: Edit) -> Written:
     if made is not None:
         write = edit.write(overbook=True, settle_at=settle_at)
         return _store(session, edit, made, write)
-    write = edit.write(settle_at=settle_at if app_made.may_be_copy(edit.put) else None)
-    return _store(session, edit, edit.put, write)
+    return _put_as_sent(session, edit, settle_copy_at=settle_at)
 
 
 def _put_schedule(session: Session, edit: Edit) -> Written:
