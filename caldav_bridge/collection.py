@@ -86,15 +86,19 @@ class Collection(BaseCollection):
     def set_meta(self, props: Mapping[str, str]) -> None:
         collections.set_props(self._request.session, self.row, props, self._request.now)
 
-    def members(self, *, text: bool = False, component: str | None = None) -> list[Row]:
-        return self._seen(served.members(self._request.session, self.row.id, text=text, component=component))
+    def members(self, *, text: bool = False, date: bool = False, component: str | None = None) -> list[Row]:
+        session, calendar_id = self._request.session, self.row.id
+        return self._seen(served.members(session, calendar_id, text=text, date=date, component=component))
 
-    def members_in_range(self, start: datetime | None, end: datetime | None, *, text: bool = False) -> list[Row]:
+    def members_in_range(
+        self, start: datetime | None, end: datetime | None, *, text: bool = False, date: bool = False
+    ) -> list[Row]:
         """The events that have an occurrence in [start, end); None: open on that side. RFC 4791 §9.9."""
-        return self._seen(served.members_in_range(self._request.session, self.row, start, end, text=text))
+        session = self._request.session
+        return self._seen(served.members_in_range(session, self.row, start, end, text=text, date=date))
 
-    def members_at(self, hrefs: Iterable[str], *, text: bool = False) -> list[Row]:
-        return self._seen(served.members_at(self._request.session, self.row.id, hrefs, text=text))
+    def members_at(self, hrefs: Iterable[str], *, text: bool = False, date: bool = False) -> list[Row]:
+        return self._seen(served.members_at(self._request.session, self.row.id, hrefs, text=text, date=date))
 
     def member(self, href: str) -> Row | None:
         row = served.member(self._request.session, self.row.id, href)
@@ -103,12 +107,12 @@ class Collection(BaseCollection):
     def object(self, href: str) -> CalendarObject | None:
         return objects.find(self._request.session, self.row, href)
 
-    def changes(self, old_token: str, limit: int | None = None, *, text: bool = False) -> Page:
+    def changes(self, old_token: str, limit: int | None = None, *, text: bool = False, date: bool = False) -> Page:
         """What changed since `old_token`. Raises SyncTokenExpired."""
         if old_token and not old_token.endswith(self.form):
             raise SyncTokenExpired()
         since = old_token.removesuffix(self.form)
-        page = served.changed(self._request.session, self.row, since, limit, text=text)
+        page = served.changed(self._request.session, self.row, since, limit, text=text, date=date)
         return page._replace(rows=self._seen(page.rows), token=page.token + self.form)
 
     def _seen(self, rows: list[Row]) -> list[Row]:

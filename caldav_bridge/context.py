@@ -118,7 +118,8 @@ class Request:
     def calendar(self, username: str, name: str) -> tuple[Collection, Account] | None:
         key = (username, name)
         if key not in self._calendars:
-            self._calendars[key] = served.calendar(self.session, username, name)
+            find = served.calendar if self._writing else served.known_calendar
+            self._calendars[key] = find(self.session, username, name)
         return self._calendars[key]
 
     def forget(self) -> None:

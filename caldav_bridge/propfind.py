@@ -96,7 +96,7 @@ def _responses(request: Request, place: Place, depth: str, body: Element | None,
         wanted = _wanted(body, member)
         resource = Resource(request, place, letters(request, place))
         write = responses.member_writer(resource, wanted, minimal=minimal)
-        yield from map(write, Collection(request, place).members(text=responses.needs_text(wanted)))
+        yield from map(write, Collection(request, place).members(**responses.columns(wanted)))
 
 
 def _collection(request: Request, place: Place, body: Element | None, minimal: bool) -> Iterator[str]:

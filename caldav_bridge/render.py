@@ -116,5 +116,6 @@ def document(clark: str, inner: str) -> bytes:
     return f'<?xml version="1.0" encoding="utf-8"?>\n<{tag} {_DECLARED}>{inner}</{tag}>'.encode()
 
 
-def http_date(instant: datetime) -> str:
+def http_date(instant: datetime | None) -> str:
+    assert instant is not None
     return formatdate(instant.timestamp(), usegmt=True)

@@ -21,7 +21,7 @@ from caldav_bridge.rights import letters
 from caldav_bridge.xml import caldav, dav
 from ical import freebusy, lines, timezones
 from ical.errors import InvalidCalendarData, TooManyInstances
-from storage import occurrences
+from storage import served
 from storage.served import Row
 
 Report = Callable[[Request, Place, Element], Answer]
@@ -58,7 +58,9 @@ class Writer:
         data = None if prop is None else prop.find(CALENDAR_DATA)
         self._data = None if data is None else calendar_data.read(data)
         self.names = [name for name in wanted if name != CALENDAR_DATA]
-        self.needs_text = self._data is not None or responses.needs_text(self.names)
+        self.columns = responses.columns(self.names)
+        if self._data is not None:
+            self.columns["text"] = True
         resource = Resource(request, calendar, letters(request, calendar))
         extra = None if self._data is None else self._whole if self._data.is_whole else self._transformed
         self.write = responses.member_writer(resource, self.names, minimal=prefers_minimal(request), extra=extra)
@@ -104,30 +106,33 @@ def calendar_query(request: Request, place: Place, body: Element) -> Answer:
         return _multistatus(request, [])
     zone = _zone_asked(body) or zone_of(place)
     writer = Writer(request, calendar, body, zone)
-    rows = matching(request, calendar, wanted, zone, text=writer.needs_text)
+    rows = matching(request, calendar, wanted, zone, writer.columns)
     return _multistatus(request, [writer.write(row) for row in rows if hrefs is None or row.href in hrefs])
 
 
-def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, *, text: bool) -> list[Row]:
+def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, columns: dict[str, bool]) -> list[Row]:
     """The members that pass the filter. The tables answer kind and time; the rest is judged on the texts."""
     collection = Collection(request, place)
     only = wanted.comps[0] if len(wanted.comps) == 1 else None
+    judged = columns | {"text": True}
     if wanted.absent:
         return []
     if wanted.props or wanted.time_range is not None or only is None:
-        rows = collection.members(text=text or bool(wanted.props or wanted.comps))
-        return _judged(rows, wanted, zone) if wanted.props or wanted.comps else rows
+        if wanted.props or wanted.comps:
+            return _judged(collection.members(**judged), wanted, zone)
+        return collection.members(**columns)
     if only.absent:
-        return [row for row in collection.members(text=text) if row.component != only.name]
+        return [row for row in collection.members(**columns) if row.component != only.name]
     if only.name == "VTIMEZONE":
-        return _judged(collection.members(text=True), wanted, zone)
+        return _judged(collection.members(**judged), wanted, zone)
     if only.name == "VEVENT" and only.time_range is not None:
         span = only.time_range
-        rows = collection.members_in_range(span.start, span.end, text=text or not only.is_plain)
-        return rows if only.is_plain else _judged(rows, wanted, zone)
-    judged = not only.is_plain or only.time_range is not None
-    rows = collection.members(text=text or judged, component=only.name)
-    return _judged(rows, wanted, zone) if judged else rows
+        if only.is_plain:
+            return collection.members_in_range(span.start, span.end, **columns)
+        return _judged(collection.members_in_range(span.start, span.end, **judged), wanted, zone)
+    if only.is_plain and only.time_range is None:
+        return collection.members(component=only.name, **columns)
+    return _judged(collection.members(component=only.name, **judged), wanted, zone)
 
 
 def _judged(rows: list[Row], wanted: CompFilter, zone: tzinfo) -> list[Row]:
@@ -163,7 +168,7 @@ def calendar_multiget(request: Request, place: Place, body: Element) -> Answer:
     writer = Writer(request, calendar, body)
     below = {href: _name_below(request, calendar, href) for href in asked}
     names = {name for name in below.values() if name is not None}
-    found = {row.href: row for row in Collection(request, calendar).members_at(names, text=writer.needs_text)}
+    found = {row.href: row for row in Collection(request, calendar).members_at(names, **writer.columns)}
     written = []
     for href, name in below.items():
         row = None if name is None else found.get(name)
@@ -204,7 +209,7 @@ def sync_collection(request: Request, place: Place, body: Element) -> Answer:
     token = body.findtext(dav("sync-token"), "").strip()
     limit = _limit(body)
     writer = Writer(request, place, body)
-    page = Collection(request, place).changes(token, limit, text=writer.needs_text)
+    page = Collection(request, place).changes(token, limit, **writer.columns)
     base = request.prefix + place.path
     written = [writer.write(row) for row in page.rows]
     written += [render.gone(base + href) for href in page.gone]
@@ -238,9 +243,7 @@ def free_busy_query(request: Request, place: Place, body: Element) -> Answer:
         raise Denied(refusals.text(400, "The time-range needs a start and an end."))
     if span.end - span.start > MAX_FREE_BUSY:
         raise TooWide()
-    collection = Collection(request, place)
-    found = occurrences.in_range(request.session, span.start, span.end, collection_ids=[collection.row.id])
-    periods = freebusy.merge(freebusy.Period(busy.start, busy.end, busy.busy) for busy in found if busy.busy != "free")
+    periods = served.busy_periods(request.session, Collection(request, place).row, span.start, span.end)
     text = freebusy.vfreebusy(periods, span.start, span.end, request.now)
     return Answer(200, text.encode(), "text/calendar; charset=utf-8", DAV_HEADER)
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from caldav_bridge import properties, render
 from caldav_bridge.context import Place
 from caldav_bridge.properties import LIVE, Resource
-from caldav_bridge.render import element, http_date
+from caldav_bridge.render import element
 from caldav_bridge.xml import dav
 from storage.served import Row
 
 
-def needs_text(wanted: Sequence[str]) -> bool:
-    """Whether the members' texts must be read for these properties."""
-    return dav("getcontentlength") in wanted
+def columns(wanted: Sequence[str]) -> dict[str, bool]:
+    """What must be read of members, beside hrefs and ETags, for these properties."""
+    return {"text": dav("getcontentlength") in wanted, "date": dav("getlastmodified") in wanted}
 
 
 def describe(resource: Resource, wanted: Sequence[str], *, minimal: bool = False) -> str:
@@ -70,5 +70,5 @@ _MEMBER_VALUES: dict[str, Callable[[Row], str]] = {
     dav("getetag"): lambda row: f'<D:getetag>"{row.etag}"</D:getetag>',
     dav("getcontenttype"): lambda row: f"<D:getcontenttype>{properties.content_type(row)}</D:getcontenttype>",
     dav("getcontentlength"): lambda row: f"<D:getcontentlength>{len(row.text.encode())}</D:getcontentlength>",
-    dav("getlastmodified"): lambda row: f"<D:getlastmodified>{http_date(row.changed_at)}</D:getlastmodified>",
+    dav("getlastmodified"): lambda row: f"<D:getlastmodified>{render.http_date(row.changed_at)}</D:getlastmodified>",
 }

@@ -38,6 +38,7 @@ from storage.models import (
     WebSession,
 )
 from storage.policy import STAFF
+from storage.prepared import Kept
 from storage.settings import Settings
 
 ROLES = ("doctor", "receptionist", "admin", "patient")
@@ -72,7 +73,15 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 # Asked at every request of a calendar app.
-_BY_PREFIX = select(Account, AppPassword).join(AppPassword).where(AppPassword.prefix == bindparam("prefix"))
+_BY_PREFIX = Kept(
+    lambda columns: (
+        select(*columns)
+        .join_from(AppPassword, Account, Account.id == AppPassword.account_id)
+        .where(AppPassword.prefix == bindparam("prefix"))
+    ),
+    AppPassword,
+    Account,
+)
 
 _FREE_FAILURES = {"account": 4, "address": 20}
 _LONGEST_DELAY = {"account": timedelta(minutes=5), "address": timedelta(minutes=15)}
@@ -312,11 +321,11 @@ def check_app_password(
     """The account and the app password it came with. The login is the username or, as some apps want, the e-mail."""
     # Phones capitalise, and people copy with the dashes or without them.
     typed = re.sub(r"[\s-]", "", password).casefold()
-    found = session.execute(_BY_PREFIX, {"prefix": typed[:8]}).one_or_none()
+    found = _BY_PREFIX.find(session, prefix=typed[:8])
     digest = _digest(_settings(session), "app-password", typed)
-    if found is None or not hmac.compare_digest(found[1].digest, digest):
+    if found is None or not hmac.compare_digest(found[0].digest, digest):
         return None
-    account, app_password = found
+    app_password, account = found
     login = username.strip().casefold()
     # Not everybody has an e-mail address: an empty login is nobody's.
     if (

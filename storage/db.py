@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from storage.policy import SYSTEM, Actor
@@ -67,24 +67,34 @@ class Database:
             )
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
-            return engine
-        return create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+        else:
+            engine = create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+        event.listen(engine, "handle_error", _translate)
+        return engine
 
     @contextmanager
     def transaction(self, actor: Actor | None = None) -> Iterator[Session]:
         """A session in a writing transaction: committed at the end, rolled back when an exception passes.
 
         `actor` is whom the audit names for what is done to accounts and settings; the database's own when left out."""
-        with _translated(), self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
             session.info.update(settings=self.settings, actor=actor or self._actor, late=self.late)
             yield session
 
     @contextmanager
     def reading(self, actor: Actor | None = None) -> Iterator[Session]:
         """A session that sees one snapshot and writes nothing (but for `write_beside`)."""
-        with _translated(), Session(self._reading, expire_on_commit=False, autoflush=False) as session:
+        with (
+            self._reading.connect() as connection,
+            Session(connection, expire_on_commit=False, autoflush=False) as session,
+        ):
+            connection.begin()
             session.info.update(
-                settings=self.settings, actor=actor or self._actor, late=self.late, writing=self._writing
+                settings=self.settings,
+                actor=actor or self._actor,
+                late=self.late,
+                writing=self._writing,
+                connection=connection,
             )
             yield session
 
@@ -102,11 +112,10 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["engine"] = self._writing
-        with _translated():
-            command.upgrade(config, "head")
+        command.upgrade(config, "head")
 
     def current_revision(self) -> str | None:
-        with _translated(), self.engine.connect() as connection:
+        with self.engine.connect() as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return None
             revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -138,7 +147,7 @@ def write_beside(session: Session) -> Iterator[Connection]:
     if writing is None:
         yield session.connection()
         return
-    with _translated(), writing.connect() as connection:
+    with writing.connect() as connection:
         if writing.dialect.name != "sqlite":
             with connection.begin():
                 yield connection
@@ -168,26 +177,19 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the drivers' many words for "not now" into ours."""
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        raise _unavailable(error) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise _unavailable(error) from error
-        raise
+def _translate(context: ExceptionContext) -> None:
+    """Turn the drivers' many words for "not now" into ours, wherever a statement fails."""
+    away = isinstance(context.sqlalchemy_exception, (OperationalError, InterfaceError)) or context.is_disconnect
+    # Before each use the pool asks whether a connection is still there, and must hear the driver's own "no".
+    if away and not context.is_pre_ping:
+        context.chained_exception = unavailable(context.original_exception)
 
 
-def _unavailable(error: DBAPIError) -> DatabaseUnavailable:
-    state = getattr(error.orig, "sqlstate", None)
-    said = str(error.orig).lower()
+def unavailable(error: BaseException) -> DatabaseUnavailable:
+    """What a driver's error means to whoever asked."""
+    state, said = getattr(error, "sqlstate", None), str(error)
     if state in ("40001", "40P01"):
         return SerializationFailure("The transaction met another one.")
-    if state == "53100" or "disk is full" in said or "disk i/o" in said:
+    if state == "53100" or "disk is full" in said.lower() or "disk i/o" in said.lower():
         return DiskFull("The disk is full.")
-    return DatabaseUnavailable(
-        f"The database cannot be used now: {str(error.orig).splitlines()[0] if said else 'down'}"
-    )
+    return DatabaseUnavailable(f"The database cannot be used now: {said.splitlines()[0] if said else 'down'}")

@@ -1,34 +1,43 @@
 """What calendar apps are sent, as rows straight from the tables: hrefs, ETags, texts. RFC 4791 §7, RFC 6578 §3.
 
-Columns rather than objects: a first synchronisation reads ten thousand of them.
+Columns rather than objects, by prepared statements: a first synchronisation reads ten thousand of them, and a phone
+asks for a calendar's tag all day.
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
-from typing import Any, NamedTuple
+from functools import cache
+from itertools import starmap
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, or_, select, true
 from sqlalchemy.orm import Session
 
 from ical import lines, recurrence, timezones
 from ical.errors import TooManyInstances
+from ical.freebusy import BusyType, Period
 from ical.lines import Component
-from storage import objects, sync
+from storage import objects, occurrences, sync
 from storage.models import Account, CalendarObject, Change, Collection, Occurrence
+from storage.models.base import Instant
+from storage.prepared import Kept, Prepared
 
 _MANY = 500
+# Of how many hrefs statements are made: what is asked for is filled up to the next size.
+_SIZES = (1, 10, 50, 100, _MANY)
 _BEGINNING = datetime(1600, 1, 1, tzinfo=UTC)
 
 
 class Row(NamedTuple):
-    """A live member of a calendar. `text` is empty unless it was asked for."""
+    """A live member of a calendar. `text` and `changed_at` are there when they were asked for; the rest is read from
+    an index alone."""
 
     id: int
     href: str
     etag: str
     component: str
-    changed_at: datetime
-    text: str
+    text: str = ""
+    changed_at: datetime | None = None
 
 
 class Page(NamedTuple):
@@ -41,8 +50,14 @@ class Page(NamedTuple):
 
 
 def calendar(session: Session, username: str, name: str) -> tuple[Collection, Account] | None:
-    """The calendar at /username/name/ with its owner."""
-    found = session.execute(_CALENDAR, {"username": username, "name": name}).one_or_none()
+    """The calendar at /username/name/ with its owner, to be written."""
+    found = session.execute(_calendar(Collection, Account), {"username": username, "name": name}).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
+def known_calendar(session: Session, username: str, name: str) -> tuple[Collection, Account] | None:
+    """The same, to be read."""
+    found = _KNOWN_CALENDAR.find(session, username=username, name=name)
     return None if found is None else (found[0], found[1])
 
 
@@ -52,31 +67,41 @@ def lock(session: Session, calendar: Collection) -> None:
 
 
 def owner(session: Session, username: str) -> Account | None:
-    return session.scalar(select(Account).where(Account.username == username))
+    """The account of that name, to be read."""
+    found = _KNOWN_ACCOUNT.find(session, username=username)
+    return None if found is None else found[0]
 
 
-def members(session: Session, collection_id: int, *, text: bool = False, component: str | None = None) -> list[Row]:
+def members(
+    session: Session, collection_id: int, *, text: bool = False, date: bool = False, component: str | None = None
+) -> list[Row]:
     """All live members, in the order in which they were first written."""
-    chosen = _ALL[text]
-    if component is not None:
-        chosen = chosen.where(CalendarObject.component == component)
-    return [Row(*row) for row in session.execute(chosen, {"collection_id": collection_id})]
+    if component is None:
+        found = _all(text, date).rows(session, collection_id=collection_id)
+    else:
+        found = _of_component(text, date).rows(session, collection_id=collection_id, component=component)
+    return list(map(Row._make, found))
 
 
-def members_at(session: Session, collection_id: int, hrefs: Iterable[str], *, text: bool = False) -> list[Row]:
+def members_at(
+    session: Session, collection_id: int, hrefs: Iterable[str], *, text: bool = False, date: bool = False
+) -> list[Row]:
     """The live members among `hrefs`, in no particular order."""
     wanted = list(hrefs)
     found: list[Row] = []
     for at in range(0, len(wanted), _MANY):
-        chosen = _rows(text).where(*_live(collection_id), CalendarObject.href.in_(wanted[at : at + _MANY]))
-        found += [Row(*row) for row in session.execute(chosen)]
+        some = wanted[at : at + _MANY]
+        count = next(size for size in _SIZES if size >= len(some))
+        some += [some[0]] * (count - len(some))
+        asked = {f"href{number}": href for number, href in enumerate(some)}
+        found += map(Row._make, _at(text, date, count).rows(session, collection_id=collection_id, **asked))
     return found
 
 
 def member(session: Session, collection_id: int, href: str) -> Row | None:
-    """The live member at `href`, with its text."""
-    row = session.execute(_ONE, {"collection_id": collection_id, "name": href}).one_or_none()
-    return None if row is None else Row(*row)
+    """The live member at `href`, with its text and date."""
+    found = _at(True, True, 1).rows(session, collection_id=collection_id, href0=href)
+    return Row._make(found[0]) if found else None
 
 
 def members_in_range(
@@ -86,36 +111,50 @@ def members_in_range(
     end: datetime | None,
     *,
     text: bool = False,
+    date: bool = False,
 ) -> list[Row]:
     """The events that have an occurrence in [start, end) by the rules of RFC 4791 §9.9. None: open on that side.
 
     Exact: series that are not expanded that far are expanded there and then.
     """
-    overlap: list[ColumnElement[bool]] = []
-    if start is not None:
-        # An event without duration lies in the range that begins with it.
-        overlap.append(or_(Occurrence.end > start, and_(Occurrence.end == Occurrence.start, Occurrence.start == start)))
-    if end is not None:
-        overlap.append(Occurrence.start < end)
-    found = select(Occurrence.object_id).where(Occurrence.collection_id == collection.id, *overlap)
-    inside: ColumnElement[bool] = CalendarObject.id.in_(found)
-    beyond = _beyond(session, collection, start, end, found)
+    asked = _asked(collection, start, end)
+    found = _in_range(text, date, start is not None, end is not None).rows(session, **asked)
+    rows = list(map(Row._make, found))
+    beyond = _beyond(session, collection, start, end, {row.id for row in rows})
     if beyond:
-        inside = or_(inside, CalendarObject.id.in_(beyond))
-    chosen = _rows(text).where(*_live(collection.id), CalendarObject.component == "VEVENT", inside)
-    return [Row(*row) for row in session.execute(chosen.order_by(CalendarObject.id))]
+        rows += [row for row in members(session, collection.id, text=text, date=date) if row.id in beyond]
+        rows.sort()
+    return rows
 
 
-def changed(session: Session, collection: Collection, since: str, limit: int | None, *, text: bool = False) -> Page:
+def busy_periods(session: Session, collection: Collection, start: datetime, end: datetime) -> list[Period]:
+    """What the events of a calendar take of [start, end), unmerged. Exact."""
+    asked = _asked(collection, start, end)
+    if _unexpanded(True, True).raw(session, **asked):
+        found = occurrences.in_range(session, start, end, collection_ids=[collection.id])
+        return [Period(busy.start, busy.end, cast(BusyType, busy.busy)) for busy in found]
+    return list(starmap(Period, _BUSY.rows(session, **asked)))
+
+
+def changed(
+    session: Session,
+    collection: Collection,
+    since: str,
+    limit: int | None,
+    *,
+    text: bool = False,
+    date: bool = False,
+) -> Page:
     """At most `limit` changes since a token; everything for an empty one. Raises SyncTokenExpired."""
+    if not since and limit is None:
+        return Page(members(session, collection.id, text=text, date=date), [], sync.token(collection), False)
     token, changes = sync.changes_since(session, collection, since)
     more = limit is not None and len(changes) > limit
     if more:
         changes = changes[:limit]
         token = _token_of(session, collection, *changes[-1]) if changes else since
-    if not since and not more:
-        return Page(members(session, collection.id, text=text), [], token, False)
-    rows = members_at(session, collection.id, [href for href, deleted in changes if not deleted], text=text)
+    live = [href for href, deleted in changes if not deleted]
+    rows = members_at(session, collection.id, live, text=text, date=date)
     return Page(rows, [href for href, deleted in changes if deleted], token, more)
 
 
@@ -137,46 +176,23 @@ def principals(session: Session) -> list[Account]:
     return list(session.scalars(chosen.order_by(Account.name, Account.id)))
 
 
-def _rows(text: bool) -> Select[int, str, str, str, datetime, str]:
-    return select(
-        CalendarObject.id,
-        CalendarObject.href,
-        CalendarObject.etag,
-        CalendarObject.component,
-        CalendarObject.changed_at,
-        CalendarObject.served_text if text else literal(""),
-    )
-
-
-def _live(collection_id: int) -> tuple[Any, ...]:
-    return CalendarObject.collection_id == collection_id, CalendarObject.deleted.is_(False)
+def _asked(collection: Collection, start: datetime | None, end: datetime | None) -> dict[str, Any]:
+    given = {"start": start, "end": end}
+    return {"collection_id": collection.id, **{name: value for name, value in given.items() if value is not None}}
 
 
 def _beyond(
-    session: Session,
-    collection: Collection,
-    start: datetime | None,
-    end: datetime | None,
-    found: Select[int],
-) -> list[int]:
+    session: Session, collection: Collection, start: datetime | None, end: datetime | None, found: set[int]
+) -> set[int]:
     """The long series in the range of which the table does not know: it holds their years around today only."""
-    reaches: list[ColumnElement[bool]] = []
-    if start is None or end is None:
-        reaches.append(true())
-    else:
-        reaches += [CalendarObject.expanded_until < end, CalendarObject.expanded_from > start]
-    objects = session.scalars(
-        select(CalendarObject).where(
-            *_live(collection.id),
-            CalendarObject.expanded_until.is_not(None),
-            or_(*reaches),
-            CalendarObject.id.not_in(found),
-        )
-    ).all()
-    if not objects:
-        return []
+    asked = _asked(collection, start, end)
+    unexpanded = _unexpanded(start is not None, end is not None).raw(session, **asked)
+    unknown = [row[0] for row in unexpanded if row[0] not in found]
+    if not unknown:
+        return set()
     zone = timezones.zone(session.get_one(Account, collection.owner_id).timezone)
-    return [obj.id for obj in objects if _reaches(lines.parse(obj.stored_text), zone, start, end)]
+    texts = session.execute(select(CalendarObject.id, CalendarObject.stored_text).where(CalendarObject.id.in_(unknown)))
+    return {id for id, text in texts if _reaches(lines.parse(text), zone, start, end)}
 
 
 def _reaches(text: Component, zone: tzinfo, start: datetime | None, end: datetime | None) -> bool:
@@ -199,25 +215,85 @@ def _token_of(session: Session, collection: Collection, href: str, deleted: bool
     return f"data:,{collection.epoch}-{seq}"
 
 
-# Made once: building a statement costs more than SQLite takes to answer it.
-_CALENDAR = (
-    select(Collection, Account)
-    .join(Account, Account.id == Collection.owner_id)
-    .where(Account.username == bindparam("username"), Collection.name == bindparam("name"))
-)
-_LIVE = (CalendarObject.collection_id == bindparam("collection_id"), CalendarObject.deleted.is_(False))
-_ALL = {text: _rows(text).where(*_LIVE).order_by(CalendarObject.id) for text in (False, True)}
-_ONE = _rows(True).where(*_LIVE, CalendarObject.href == bindparam("name"))
+# The statements
 
 
-# Every request asks these: made once, for making one takes longer than running it.
-_CALENDAR = (
-    select(Collection, Account)
-    .join(Account, Account.id == Collection.owner_id)
-    .where(Account.username == bindparam("username"), Collection.name == bindparam("name"))
+def _rows(text: bool, date: bool) -> Select[*tuple[Any, ...]]:
+    return select(
+        CalendarObject.id,
+        CalendarObject.href,
+        CalendarObject.etag,
+        CalendarObject.component,
+        CalendarObject.served_text if text else literal_column("''"),
+        CalendarObject.changed_at if date else literal_column("NULL"),
+    ).where(~CalendarObject.deleted)
+
+
+_HERE = CalendarObject.collection_id == bindparam("collection_id")
+
+
+@cache
+def _all(text: bool, date: bool) -> Prepared:
+    return Prepared(_rows(text, date).where(_HERE).order_by(CalendarObject.id))
+
+
+@cache
+def _of_component(text: bool, date: bool) -> Prepared:
+    chosen = _rows(text, date).where(_HERE, CalendarObject.component == bindparam("component"))
+    return Prepared(chosen.order_by(CalendarObject.id))
+
+
+@cache
+def _at(text: bool, date: bool, count: int) -> Prepared:
+    hrefs: list[Any] = [bindparam(f"href{number}") for number in range(count)]
+    return Prepared(_rows(text, date).where(_HERE, CalendarObject.href.in_(hrefs)))
+
+
+_START, _END = bindparam("start", type_=Instant), bindparam("end", type_=Instant)
+
+
+@cache
+def _in_range(text: bool, date: bool, start: bool, end: bool) -> Prepared:
+    overlap: list[ColumnElement[bool]] = [Occurrence.collection_id == bindparam("collection_id")]
+    if start:
+        # An event without duration lies in the range that begins with it.
+        at_start = and_(Occurrence.end == Occurrence.start, Occurrence.start == _START)
+        overlap.append(or_(Occurrence.end > _START, at_start))
+    if end:
+        overlap.append(Occurrence.start < _END)
+    # Not by the calendar: its index would be read to its end where a few ids are wanted.
+    inside = CalendarObject.id.in_(select(Occurrence.object_id).where(*overlap))
+    chosen = _rows(text, date).where(inside, CalendarObject.component == "VEVENT")
+    return Prepared(chosen.order_by(CalendarObject.id))
+
+
+@cache
+def _unexpanded(start: bool, end: bool) -> Prepared:
+    """The ids of the series that are not expanded over all of the range."""
+    outside = (
+        or_(CalendarObject.expanded_until < _END, CalendarObject.expanded_from > _START) if start and end else true()
+    )
+    return Prepared(
+        select(CalendarObject.id).where(
+            _HERE, ~CalendarObject.deleted, CalendarObject.expanded_until.is_not(None), outside
+        )
+    )
+
+
+_BUSY = Prepared(
+    select(Occurrence.start, Occurrence.end, Occurrence.busy).where(
+        Occurrence.collection_id == bindparam("collection_id"), Occurrence.end > _START, Occurrence.start < _END
+    )
 )
-_MEMBER = _rows(True).where(
-    CalendarObject.collection_id == bindparam("calendar"),
-    CalendarObject.deleted.is_(False),
-    CalendarObject.href == bindparam("href"),
-)
+
+
+def _calendar(*columns: Any) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*columns)
+        .join_from(Collection, Account, Account.id == Collection.owner_id)
+        .where(Account.username == bindparam("username"), Collection.name == bindparam("name"))
+    )
+
+
+_KNOWN_CALENDAR = Kept(lambda columns: _calendar(*columns), Collection, Account)
+_KNOWN_ACCOUNT = Kept(lambda columns: select(*columns).where(Account.username == bindparam("username")), Account)

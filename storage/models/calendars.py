@@ -50,6 +50,25 @@ class CalendarObject(Base):
             sqlite_where=text("deleted = 0"),
             postgresql_where=text("NOT deleted"),
         ),
+        # All that a list of ETags tells, so that it is read without the texts between.
+        Index(
+            "ix_calendar_object_listed",
+            "collection_id",
+            "id",
+            "href",
+            "etag",
+            "component",
+            sqlite_where=text("deleted = 0"),
+            postgresql_where=text("NOT deleted"),
+        ),
+        Index(
+            "ix_calendar_object_unexpanded",
+            "collection_id",
+            "expanded_until",
+            "expanded_from",
+            sqlite_where=text("deleted = 0 AND expanded_until IS NOT NULL"),
+            postgresql_where=text("NOT deleted AND expanded_until IS NOT NULL"),
+        ),
         _waiting("touch_at"),
         _waiting("settle_at"),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from caldav_bridge.app import create_dav_app
 from storage import edits
 from storage.db import Database, DatabaseUnavailable, DiskFull, SerializationFailure
 from tests.caldav.helpers import Clinic, Dav, event
@@ -90,6 +91,21 @@ def test_reads_go_on_while_somebody_writes(lite: Clinic) -> None:
     finally:
         writer.execute("ROLLBACK")
         writer.close()
+
+
+def test_write_that_cannot_have_the_lock_is_503(lite: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.db._LOCK_WAIT_SECONDS", 0.1)
+    db = Database(lite.settings.database_url, lite.settings)
+    lee = Dav(create_dav_app(db, lite.settings, lite.clock), "lee", lite.passwords["lee"])
+    writer = sqlite3.connect(lite.settings.home / "clinicdav.sqlite3", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        assert lee.put("/lee/personal/a.ics", event()).status == 503
+    finally:
+        writer.execute("ROLLBACK")
+        writer.close()
+    assert lee.put("/lee/personal/a.ics", event()).status == 201
+    db.dispose()
 
 
 def test_two_writers_with_the_same_etag_have_one_winner(clinic: Clinic) -> None:
