@@ -13,10 +13,10 @@ from radicale.storage import BaseCollection
 
 from caldav_bridge import render
 from caldav_bridge.context import Place, Request
-from ical import appointment as appointment_text
 from ical.errors import SyncTokenExpired
 from ical.lines import Line
 from ical.recurrence import ENTRIES
+from ical.served import organizer_line, with_people, without_notes
 from storage import collections, edits, objects, served, sync
 from storage.edits import Written
 from storage.models import CalendarObject
@@ -68,7 +68,7 @@ class Collection(BaseCollection):
             return None
         if not owner.email or not can(self._request.actor, "attendees.read", owner):
             return None
-        return appointment_text.organizer_line(owner.name, owner.email)
+        return organizer_line(owner.name, owner.email)
 
     @cached_property
     def form(self) -> str:
@@ -124,14 +124,14 @@ class Collection(BaseCollection):
             return self._with_people(rows, self._organizer)
         if can(self._request.actor, "doctor_notes.read", self.place.owner):
             return rows
-        return [row._replace(text=appointment_text.without_notes(row.text)) if row.text else row for row in rows]
+        return [row._replace(text=without_notes(row.text)) if row.text else row for row in rows]
 
     def _with_people(self, rows: list[Row], organizer: Line) -> list[Row]:
         stored = served.stored_appointments(self._request.session, [row.id for row in rows if row.text])
 
         def shown(row: Row) -> str:
             text = stored.get(row.id)
-            return row.text if text is None else appointment_text.with_people(row.text, text, organizer)
+            return row.text if text is None else with_people(row.text, text, organizer)
 
         return [row._replace(etag=row.etag + self.form, text=shown(row)) for row in rows]
 

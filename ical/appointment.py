@@ -1,4 +1,4 @@
-"""An appointment as a VEVENT: the form that is stored, and the form that a doctor's calendar app is served.
+"""An appointment as a VEVENT, in the form that is stored. What calendar apps are sent of it is in ical.served.
 
 RFC 5545 §3.6.1, RFC 7986 §5.11 (CONFERENCE). The X-CLINICDAV- lines are the truth about status, type and texts;
 STATUS, CATEGORIES, SUMMARY and DESCRIPTION are how they show, and are written anew from them.
@@ -13,12 +13,12 @@ from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ical.lines import Component, Line, escape, parse, split_list, unescape
+from ical.lines import Component, Line, escape, split_list
 from ical.reminders import Plan, alarms, is_patients, plan_of
 from ical.status import CATEGORIES, PREFIXES, STATUSES, look
 from ical.times import instant, parse_utc_text, read_time, set_time, span, utc_text
 from ical.timezones import ensure_vtimezones
-from ical.vcalendar import clean, is_private, mailto, parameter, sequence_of, stamp, vcalendar
+from ical.vcalendar import clean, mailto, parameter, sequence_of, stamp, vcalendar
 
 Title = Literal["initials", "full", "code"]
 
@@ -43,11 +43,8 @@ PREVIOUS_START = "X-CLINICDAV-PREVIOUS-START"
 CANCEL_DUE = "X-CLINICDAV-CANCEL-DUE"
 
 _SEPARATOR = " · "
-_MARKER_WORDS = "Private notes (never sent to the patient)"
 # Clients re-wrap the dashes around it; the words they leave alone.
 _MARKER_LINE = re.compile(r"^.*Private notes \(never sent to the patient\).*$", re.MULTILINE)
-_BEGIN_EVENT = re.compile(r"^BEGIN:VEVENT[ \t]*\r?\n", re.MULTILINE | re.IGNORECASE)
-_ATTENDEE = re.compile(r"^ATTENDEE[;:].*\n(?:[ \t].*\n)*", re.MULTILINE)
 # What would read as a command or as a status if a patient's name held it.
 _COMMANDING = str.maketrans("", "", "#✓✗▶:")
 
@@ -192,9 +189,9 @@ def read(component: Component, zone: ZoneInfo, calendar: Component | None = None
         type_name=categories[0] if categories else TYPES.get(code, code),
         patient_id=_uuid(component.value(PATIENT_ID) or ""),
         patient_name="" if attendee is None else attendee.param("CN") or "",
-        patient_email=_address(attendee),
+        patient_email=address_of(attendee),
         doctor_name="" if organizer is None else organizer.param("CN") or "",
-        doctor_email=_address(organizer),
+        doctor_email=address_of(organizer),
         reason=component.plain(REASON),
         patient_notes=component.plain(PATIENT_NOTES),
         doctor_notes=component.plain(DOCTOR_NOTES),
@@ -324,46 +321,20 @@ def pending_cancel(component: Component) -> datetime | None:
 # How it shows
 
 
-def served(calendar: Component, title: Title = "initials") -> str:
-    """The text that a calendar app is sent.
-
-    Left out: our own lines, the patient's reminders, and the people, whose presence makes apps mail them or lock the
-    event.
-    """
-    parts: list[str] = []
-    _serve(calendar, title, parts)
-    return "".join(parts)
-
-
-def with_people(served_text: str, stored_text: str, organizer: Line) -> str:
-    """What was served, with organizer and patient in each event whose patient has an address (the profile `full`).
-
-    On the texts, without reading them whole: an app fetches thousands of them.
-    """
-    people = (_people_shown(event, organizer) for event in _BEGIN_EVENT.split(stored_text)[1:])
-    return _BEGIN_EVENT.sub(lambda begin: begin[0] + next(people, ""), served_text)
-
-
-def organizer_line(name: str, email: str) -> Line:
-    """The doctor as ORGANIZER: an app takes the event for its own only when the address is the account's."""
-    return Line("ORGANIZER", mailto(email), (("CN", (parameter(name),)),) if name else ())
-
-
-def without_notes(text: str) -> str:
-    """What was served, for a reader who may not see the doctor's private notes. Without our marker nothing changes."""
-    if _MARKER_WORDS not in text.replace("\r\n ", ""):
-        return text
-    calendar = parse(text)
-    for event in calendar.components("VEVENT"):
-        above, notes = split_at_marker(event.plain("DESCRIPTION"))
-        if notes is not None:
-            event.set("DESCRIPTION", escape(above.rstrip()))
-    return calendar.text()
-
-
 def titles(component: Component) -> tuple[str, ...]:
     """The bodies under which the VEVENT may have been served: as initials, in full, as a code."""
-    return tuple(_body_as(component, title) for title in ("initials", "full", "code"))
+    return tuple(body_as(component, title) for title in ("initials", "full", "code"))
+
+
+def body_as(component: Component, title: Title) -> str:
+    """The title's body in one of those forms."""
+    body = body_of(component)
+    type_name = body.rpartition(_SEPARATOR)[2]
+    if title == "code":
+        return (component.value("UID") or "").removeprefix("appt-")[:8] + _SEPARATOR + type_name
+    attendee = patient_line(component)
+    name = "" if attendee is None else attendee.param("CN") or ""
+    return f"{name}{_SEPARATOR}{type_name}" if title == "full" and name else body
 
 
 def title_body(name: str, type_name: str) -> str:
@@ -426,6 +397,13 @@ def patient_line(component: Component) -> Line | None:
     return next((line for line in component.lines("ATTENDEE") if line.param("ROLE") != "CHAIR"), None)
 
 
+def address_of(line: Line | None) -> str:
+    """The mail address of an ORGANIZER or ATTENDEE; empty for one without."""
+    if line is None or not line.value.lower().startswith("mailto:"):
+        return ""
+    return unquote(line.value[len("mailto:") :])
+
+
 def _shown_status(component: Component) -> str:
     return "cancelled_doctor" if pending_cancel(component) else status_of(component)
 
@@ -474,47 +452,6 @@ def _people(facts: AppointmentFacts) -> list[Line]:
     )
     lines.append(Line("ATTENDEE", address, patient))
     return lines
-
-
-def _people_shown(event: str, organizer: Line) -> str:
-    """The lines of organizer and patient; `event` is the stored text behind its BEGIN."""
-    own = event.partition("\nBEGIN:")[0]
-    attendees = parse("BEGIN:VEVENT\r\n" + "".join(found[0] for found in _ATTENDEE.finditer(own)) + "END:VEVENT\r\n")
-    patient = patient_line(attendees)
-    return organizer.text() + patient.text() if patient is not None and _address(patient) else ""
-
-
-def _serve(component: Component, title: Title, parts: list[str]) -> None:
-    ours = is_appointment(component)
-    parts.append(component.begin or f"BEGIN:{component.name}\r\n")
-    for child in component.children:
-        if isinstance(child, Component):
-            if not is_patients(child):
-                _serve(child, title, parts)
-        elif is_private(child) or (ours and child.name in ("ORGANIZER", "ATTENDEE")):
-            continue
-        elif ours and child.name == "SUMMARY" and title != "initials":
-            prefix = unescape(child.value)[: -len(body_of(component)) or None]
-            parts.append(Line("SUMMARY", escape(prefix + _body_as(component, title))).text())
-        else:
-            parts.append(child.text())
-    parts.append(component.end or f"END:{component.name}\r\n")
-
-
-def _body_as(component: Component, title: Title) -> str:
-    body = body_of(component)
-    type_name = body.rpartition(_SEPARATOR)[2]
-    if title == "code":
-        return (component.value("UID") or "").removeprefix("appt-")[:8] + _SEPARATOR + type_name
-    attendee = patient_line(component)
-    name = "" if attendee is None else attendee.param("CN") or ""
-    return f"{name}{_SEPARATOR}{type_name}" if title == "full" and name else body
-
-
-def _address(line: Line | None) -> str:
-    if line is None or not line.value.lower().startswith("mailto:"):
-        return ""
-    return unquote(line.value[len("mailto:") :])
 
 
 def _uuid(text: str) -> UUID | None:

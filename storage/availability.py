@@ -8,9 +8,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ical import availability, freebusy, timezones
-from ical.appointment import organizer_line
 from ical.freebusy import BusyType, Period
 from ical.lines import parse
+from ical.served import organizer_line
 from storage import collections, objects, occurrences
 from storage.models import Account, Collection
 from storage.settings import Settings

@@ -17,6 +17,7 @@ from ical import appointment as appointment_text
 from ical.diary import Window
 from ical.errors import InvalidCalendarData, NotFound, UidConflict
 from ical.lines import Component
+from ical.served import served
 from storage import audit, claims, occurrences, visits
 from storage.db import has_row_locks
 from storage.models import Account, CalendarObject, Change, Collection, Version, table_of
@@ -130,15 +131,15 @@ def put_object(
         raise UidConflict(spot.with_uid.href)
     text = calendar.text()
     kind = _kind(collection, calendar)
-    served = appointment_text.served(calendar) if kind in _REWRITTEN else text
+    shown = served(calendar) if kind in _REWRITTEN else text
     expansion = occurrences.expand(calendar, owner, write.now) if component == "VEVENT" else occurrences.NOTHING
     row = {
         "uid": uid,
         "component": component,
         "kind": kind,
         "stored_text": text,
-        "served_text": served,
-        "etag": etag_of(served),
+        "served_text": shown,
+        "etag": etag_of(shown),
         "seq": seq,
         "deleted": False,
         "changed_at": write.now,

@@ -6,6 +6,7 @@ import pytest
 
 from ical import appointment as appointment_text
 from ical.lines import parse
+from ical.served import organizer_line, with_people
 from storage import accounts, contacts
 
 SERIES = "FREQ=WEEKLY;COUNT=3"
@@ -61,9 +62,9 @@ def test_an_address_that_is_taken_away_is_gone_from_every_occurrence(practice, c
     change("Maria Huber", "")
     (person,) = said(practice, series)
     assert person[1].startswith("urn:uuid:")
-    organizer = appointment_text.organizer_line("Dr. Lee", "lee@clinic.example")
+    organizer = organizer_line("Dr. Lee", "lee@clinic.example")
     obj = practice.object_of(series)
-    assert "ATTENDEE" not in appointment_text.with_people(obj.served_text, obj.stored_text, organizer)
+    assert "ATTENDEE" not in with_people(obj.served_text, obj.stored_text, organizer)
 
 
 def test_nothing_is_written_where_nothing_changes(practice, change, at):

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ical import appointment as appt
 from ical.lines import Component, parse
 from ical.recurrence import make_override
+from ical.served import organizer_line, served
+from ical.served import with_people as put_people
 from ical.status import STATUSES, look
 
 CALENDARS = Path(__file__).parents[1] / "calendars"
@@ -87,7 +89,7 @@ def test_the_served_form_is_that_of_the_example():
     event(stored).remove("PRIORITY", "COLOR")
     expected = load("appointment-2-served-solo-profile-noshow")
     event(expected).children = event(expected).lines()
-    assert appt.served(stored) == expected.text()
+    assert served(stored) == expected.text()
 
 
 def test_another_parser_reads_what_we_write():
@@ -192,13 +194,13 @@ def test_a_pending_cancellation_looks_cancelled_and_is_not():
 
 @pytest.mark.parametrize("title", ["initials", "full", "code"])
 def test_nothing_private_is_served(title):
-    text = appt.served(appt.render(FACTS, NOW), title)
+    text = served(appt.render(FACTS, NOW), title)
     for hidden in ("X-CLINICDAV", "VALARM", "ATTENDEE", "ORGANIZER"):
         assert hidden not in text
 
 
 def with_people(stored, name="Dr. Eva Smith", email="eva@clinic.example"):
-    return parse(appt.with_people(appt.served(stored), stored.text(), appt.organizer_line(name, email)))
+    return parse(put_people(served(stored), stored.text(), organizer_line(name, email)))
 
 
 @pytest.mark.parametrize(("status", "partstat"), [("scheduled", "NEEDS-ACTION"), ("confirmed", "ACCEPTED")])
@@ -210,7 +212,7 @@ def test_people_are_the_doctor_as_of_now_and_the_patient_alone(status, partstat)
     assert (patient.value, patient.param("CN")) == ("mailto:maria.huber@mail.example", "Maria Huber")
     assert patient.param("PARTSTAT") == partstat
     shown.remove("ORGANIZER", "ATTENDEE")
-    assert shown.text() == event(parse(appt.served(stored))).text()
+    assert shown.text() == event(parse(served(stored))).text()
 
 
 def test_each_occurrence_shows_its_own_answer():
@@ -231,7 +233,7 @@ def test_a_guest_of_an_alarm_is_no_patient():
 
 def test_a_patient_without_an_address_is_not_shown_as_attendee():
     stored = appt.render(replace(FACTS, patient_email=""), NOW)
-    assert with_people(stored).text() == appt.served(stored)
+    assert with_people(stored).text() == served(stored)
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
@@ -240,12 +242,12 @@ def test_no_text_makes_people_of_its_own(name, reason):
     shown = event(with_people(stored))
     assert [line.value for line in shown.lines("ATTENDEE")] == ["mailto:maria.huber@mail.example"]
     shown.remove("ORGANIZER", "ATTENDEE")
-    assert shown.text() == event(parse(appt.served(stored))).text()
+    assert shown.text() == event(parse(served(stored))).text()
 
 
 def test_titles_are_as_discreet_as_asked_for():
     stored = appt.render(replace(FACTS, status="completed"), NOW)
-    titles = {t: event(parse(appt.served(stored, t))).plain("SUMMARY") for t in ("initials", "full", "code")}
+    titles = {t: event(parse(served(stored, t))).plain("SUMMARY") for t in ("initials", "full", "code")}
     assert titles == {
         "initials": "✓ Maria H. · Virtual",
         "full": "✓ Maria Huber · Virtual",
@@ -255,7 +257,7 @@ def test_titles_are_as_discreet_as_asked_for():
 
 def test_a_plain_event_is_served_as_it_came():
     text = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:Lunch\r\nATTENDEE:mailto:a@b\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-    assert appt.served(parse(text)) == text
+    assert served(parse(text)) == text
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from icalendar import Calendar
 
-from ical.appointment import organizer_line
 from ical.availability import availability
 from ical.lines import Component, parse
 from ical.recurrence import make_override, occurrences
+from ical.served import organizer_line
 
 VIENNA = ZoneInfo("Europe/Vienna")
 CHANGED = datetime(2026, 11, 22, 17, tzinfo=UTC)

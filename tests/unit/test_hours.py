@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ical.appointment import served
 from ical.errors import InvalidInput
 from ical.hours import Hours, normalise, read_hours, weekly_hours
 from ical.lines import Component, parse
 from ical.recurrence import occurrences
+from ical.served import served
 
 CALENDARS = Path(__file__).parents[1] / "calendars"
 VIENNA = ZoneInfo("Europe/Vienna")

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ical.appointment import served
 from ical.leave import approve, as_pending, leave_event, normalise, read_status, reason, reject
 from ical.lines import Component, parse
+from ical.served import served
 from ical.times import span
 
 CALENDARS = Path(__file__).parents[1] / "calendars"

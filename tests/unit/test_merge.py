@@ -12,6 +12,7 @@ from ical import appointment as appt
 from ical.lines import Component, escape, parse
 from ical.merge import Command, Merged, merge
 from ical.recurrence import make_override, master, occurrences, override_for
+from ical.served import organizer_line, served, with_people
 from ical.status import STATUSES
 from ical.times import span
 
@@ -43,9 +44,9 @@ def event(calendar: Component) -> Component:
 
 def copy_of(stored: Component, profile="solo", title="initials") -> Component:
     """What an app has downloaded."""
-    text = appt.served(stored, title)
-    organizer = appt.organizer_line("Dr. Eva Smith", "eva@clinic.example")
-    return parse(appt.with_people(text, stored.text(), organizer) if profile == "full" else text)
+    text = served(stored, title)
+    organizer = organizer_line("Dr. Eva Smith", "eva@clinic.example")
+    return parse(with_people(text, stored.text(), organizer) if profile == "full" else text)
 
 
 def put(stored: Component, **lines: str) -> Merged:
