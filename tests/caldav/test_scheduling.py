@@ -256,14 +256,13 @@ def test_a_deleted_appointment_is_told_exactly_once(practice: Practice) -> None:
 
 
 def test_only_an_app_that_is_shown_people_is_told_of_scheduling(practice: Practice) -> None:
-    base = ["1", "3", "calendar-access", "extended-mkcol"]
     for path in ("/lee/", "/lee/appointments/", "/lee/personal/", "/lee/inbox/", "/lee/outbox/"):
-        assert tokens(practice.full.request("OPTIONS", path)) == base + TOKENS
-        assert tokens(practice.solo.request("OPTIONS", path)) == base
-        assert tokens(Dav(practice.clinic.app).request("OPTIONS", path)) == base
-    assert tokens(practice.full.propfind("/lee/", "D:displayname")) == base + TOKENS
+        assert set(TOKENS) <= set(tokens(practice.full.request("OPTIONS", path)))
+        for other in (practice.solo, Dav(practice.clinic.app)):
+            assert not set(TOKENS) & set(tokens(other.request("OPTIONS", path)))
+    assert set(TOKENS) <= set(tokens(practice.full.propfind("/lee/", "D:displayname")))
     for path in ("/", "/smith/", "/smith/appointments/", "/nobody/"):
-        assert tokens(practice.full.request("OPTIONS", path)) == base
+        assert not set(TOKENS) & set(tokens(practice.full.request("OPTIONS", path)))
     assert "POST" in practice.full.request("OPTIONS", "/lee/outbox/").headers["Allow"]
 
 
