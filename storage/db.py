@@ -177,12 +177,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
-def _translate(context: ExceptionContext) -> None:
-    """Turn the drivers' many words for "not now" into ours, wherever a statement fails."""
+def _translate(context: ExceptionContext) -> DatabaseUnavailable | None:
+    """What is raised instead: the drivers' many words for "not now" become ours, wherever a statement fails."""
     away = isinstance(context.sqlalchemy_exception, (OperationalError, InterfaceError)) or context.is_disconnect
     # Before each use the pool asks whether a connection is still there, and must hear the driver's own "no".
-    if away and not context.is_pre_ping:
-        context.chained_exception = unavailable(context.original_exception)
+    return unavailable(context.original_exception) if away and not context.is_pre_ping else None
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailable:
