@@ -11,6 +11,7 @@ from pathlib import Path
 import caldav
 import pytest
 
+from storage import accounts
 from tests.caldav.helpers import Clinic, event, served
 
 
@@ -125,6 +126,22 @@ def test_caldav_library_asks_for_free_busy(principal: caldav.Principal) -> None:
         datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC), datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
     )
     assert "20261124T080000Z/" in answer.data
+
+
+def test_caldav_library_asks_when_colleagues_are_free(server: Server) -> None:
+    with server.clinic.db.transaction() as session:
+        lee = accounts.by_username(session, "lee")
+        assert lee is not None
+        password = accounts.add_app_password(session, lee, "laptop", "full", server.clinic.clock())
+    principal = caldav.DAVClient(url=server.url, username="lee", password=password).principal()
+    assert list(principal.schedule_inbox().get_items()) == []
+    principal.calendar(name="Personal").save_event(event())
+    day = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
+    people = [f"mailto:{name}@test.example" for name in ("lee", "smith", "nobody")]
+    answers = principal.freebusy_request(day, day + datetime.timedelta(days=1), people)
+    assert "FREEBUSY;FBTYPE=BUSY:20261124T080000Z/" in answers[people[0]].data
+    assert "FREEBUSY;FBTYPE=BUSY-UNAVAILABLE:" in answers[people[1]].data
+    assert "FREEBUSY" not in str(answers.get(people[2]))
 
 
 # vdirsyncer and khal
