@@ -21,6 +21,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # A line and what is folded to it. Not str.splitlines: it would also cut at U+2028 and U+0085, which are text here.
 _LOGICAL = re.compile(r"[^\n]*\n(?:[ \t][^\n]*(?:\n|\Z))*|[^\n]+")
 _FOLD = re.compile(r"\r?\n[ \t]")
+_END_OF_VALUE = re.compile("[,;:]")
 _CARETS = {"n": "\n", "'": '"', "^": "^"}
 _CARETED = re.compile(r"\^([n'^])")
 _SPLIT_COMMA = re.compile(r"(?<!\\)((?:\\\\)*),")
@@ -212,13 +213,14 @@ def _logical_lines(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _split(line: str) -> tuple[str, Params, str]:
+    name, colon, value = line.partition(":")
+    if colon and _NAME.fullmatch(name):
+        return name.upper(), (), value
     head = _NAME.match(line)
     if head is None or head.end() == len(line) or line[head.end()] not in ":;":
         raise InvalidCalendarData("A line is not a property.")
     name = head[0].upper()
     at = head.end()
-    if line[at] == ":":
-        return name, (), line[at + 1 :]
     params: list[tuple[str, tuple[str, ...]]] = []
     while line[at] == ";":
         equals = line.find("=", at)
@@ -235,11 +237,9 @@ def _split(line: str) -> tuple[str, Params, str]:
                 values.append(line[at + 1 : close])
                 at = close + 1
             else:
-                stop = at
-                while stop < len(line) and line[stop] not in ",;:":
-                    stop += 1
-                values.append(line[at:stop])
-                at = stop
+                begin, found = at, _END_OF_VALUE.search(line, at)
+                at = len(line) if found is None else found.start()
+                values.append(line[begin:at])
             if at >= len(line):
                 raise InvalidCalendarData(f"{name} has no value.")
             if line[at] != ",":

@@ -15,7 +15,7 @@ from ical.errors import Forbidden, Refusal, UidConflict, UnsupportedComponent
 from ical.lines import Component, parse
 from ical.recurrence import ENTRIES
 from ical.vcalendar import strip_private
-from storage import app_made, appointment_edits, notifications, objects, settling, visits, waitlist
+from storage import app_made, appointment_edits, notifications, objects, settling, waitlist
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor, can
 from storage.writes import Edit, Sent, Spot, Write
@@ -57,7 +57,9 @@ def put(session: Session, collection: Collection, spot: Spot, sent: Sent, *, act
         # RFC 4791 §5.3.2.1: nor may an object become another one.
         raise UidConflict(spot.href)
     edit = Edit(collection, spot, sent, actor, now)
-    if edit.existing is None and _is_kept_elsewhere(session, edit):
+    if spot.live is None and spot.elsewhere:
+        # An app that drags an event into another calendar writes it there first, then deletes it here: if an
+        # appointment's copy were taken, the patient would be told of a cancellation.
         raise Forbidden("This entry stays in its calendar.")
     match collection.kind:
         case "appointments":
@@ -106,13 +108,6 @@ def client_move(
     client_delete(session, obj, actor=actor, now=now)
     client_put(session, target, href, obj.stored_text.encode(), actor=actor, now=now)
     return replaced is None
-
-
-def _is_kept_elsewhere(session: Session, edit: Edit) -> bool:
-    """An app that drags an event into another calendar writes it there first, then deletes it here: if an
-    appointment's copy were taken, the patient would be told of a cancellation."""
-    kept = visits.object_of(session, edit.sent.uid)
-    return kept is not None and not kept.deleted and kept.collection_id != edit.collection.id
 
 
 def _put_as_sent(session: Session, edit: Edit, *, settle_copy_at: datetime | None = None) -> Written:

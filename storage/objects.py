@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict, set_committed_value
 
@@ -20,7 +21,7 @@ from ical.lines import Component
 from ical.served import served
 from storage import audit, claims, occurrences, visits
 from storage.db import has_row_locks
-from storage.models import Account, CalendarObject, Change, Collection, Version, table_of
+from storage.models import Account, Appointment, CalendarObject, Change, Collection, Version, table_of
 from storage.writes import Spot, Write
 
 # Their stored text has lines of ours, which no calendar app is shown.
@@ -46,14 +47,18 @@ _ADD_CHANGE = insert(table_of(Change))
 _ADD_VERSION = insert(table_of(Version))
 
 # What was read before the lock was taken may be stale: everything is read anew behind it.
-_IN_CALENDAR = (
-    select(CalendarObject)
-    .where(CalendarObject.collection_id == bindparam("calendar"))
-    .execution_options(populate_existing=True)
-)
+_ANEW = select(CalendarObject).execution_options(populate_existing=True)
+_IN_CALENDAR = CalendarObject.collection_id == bindparam("calendar")
 _AT_HREF = CalendarObject.href == bindparam("href")
-_LIVE_AT = _IN_CALENDAR.where(_AT_HREF, CalendarObject.deleted.is_(False))
-_EITHER = _IN_CALENDAR.where(or_(_AT_HREF, CalendarObject.uid == bindparam("uid")))
+_LIVE_AT = _ANEW.where(_IN_CALENDAR, _AT_HREF, CalendarObject.deleted.is_(False))
+_AT_SPOT = _ANEW.where(
+    or_(
+        and_(_IN_CALENDAR, _AT_HREF),
+        and_(_IN_CALENDAR, CalendarObject.uid == bindparam("uid")),
+        CalendarObject.id
+        == select(Appointment.object_id).where(Appointment.id == bindparam("appointment")).scalar_subquery(),
+    )
+)
 
 
 def find(session: Session, collection: Collection, href: str) -> CalendarObject | None:
@@ -259,11 +264,21 @@ def _kind(collection: Collection, calendar: Component) -> str:
 
 
 def _spot(session: Session, collection: Collection, href: str, uid: str) -> Spot:
-    found = session.scalars(_EITHER, {"calendar": collection.id, "href": href, "uid": uid}).all()
-    at_href = next((obj for obj in found if obj.href == href), None)
-    same = [obj for obj in found if obj.uid == uid]
+    asked = {"calendar": collection.id, "href": href, "uid": uid, "appointment": _appointment_id(uid)}
+    found = session.scalars(_AT_SPOT, asked).all()
+    here = [obj for obj in found if obj.collection_id == collection.id]
+    at_href = next((obj for obj in here if obj.href == href), None)
     live = None if at_href is None or at_href.deleted else at_href
-    return Spot(href, live, at_href, min(same, key=lambda obj: (obj.deleted, -obj.seq), default=None))
+    same = [obj for obj in here if obj.uid == uid]
+    elsewhere = any(obj.collection_id != collection.id and not obj.deleted for obj in found)
+    return Spot(href, live, at_href, min(same, key=lambda obj: (obj.deleted, -obj.seq), default=None), elsewhere)
+
+
+def _appointment_id(uid: str) -> UUID | None:
+    try:
+        return visits.id_of(uid)
+    except InvalidCalendarData:
+        return None
 
 
 # Rows are written as rows, and the objects that the session holds are told: its unit of work takes three times as long.

@@ -50,15 +50,6 @@ def of_object(session: Session, obj: CalendarObject) -> Appointment | None:
     return session.scalar(_OF_OBJECT, {"object": obj.id})
 
 
-def object_of(session: Session, uid: str) -> CalendarObject | None:
-    """The object, in whichever calendar, of the appointment with this UID."""
-    try:
-        appointment = session.get(Appointment, id_of(uid))
-    except InvalidCalendarData:
-        return None
-    return None if appointment is None else session.get_one(CalendarObject, appointment.object_id)
-
-
 def of_appointment(session: Session, appointment_id: UUID) -> dict[str, Visit]:
     """The visits of an appointment by recurrence id, in order of start."""
     found = session.scalars(_OF_APPOINTMENT, {"appointment": appointment_id})
