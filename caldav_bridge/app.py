@@ -19,9 +19,10 @@ import radicale.config
 from radicale import types
 from radicale.app import Application
 
-from caldav_bridge import calendars, propfind, proppatch, refusals, reports, resources, scheduling
+from caldav_bridge import acl, calendars, propfind, proppatch, refusals, reports, resources, scheduling
 from caldav_bridge.context import Request, current, during
 from caldav_bridge.refusals import Answer, Denied
+from caldav_bridge.rights import letters
 from caldav_bridge.shim import App, shim
 from caldav_bridge.xml import MalformedXml
 from ical.errors import Refusal
@@ -30,7 +31,7 @@ from storage.db import Database, DatabaseUnavailable, DiskFull, SerializationFai
 from storage.settings import Settings, SettingsError
 from storage.writes import Write
 
-ALLOW = "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
+ALLOW = "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL, ACL"
 ATTEMPTS = 5
 RETRY_AFTER = "5"
 
@@ -169,7 +170,7 @@ class DavApp(Application):
                 return refusals.text(400, str(error))
             except Refusal as refusal:
                 request.leave()
-                answer = refusals.of(refusal, lambda href: f"{request.prefix}{path.rpartition('/')[0]}/{href}")
+                answer = refusals.of(refusal, request.prefix + path)
                 if writes and answer.status == 403:
                     self._refused(request, path, refusal)
                 return answer
@@ -190,9 +191,7 @@ class DavApp(Application):
                 found = objects.find(request.session, place.collection, place.href)
                 if found is not None and refusals.touches(refusal):
                     objects.touch(request.session, found, Write(request.actor, request.now, "edit refused"))
-                edits.tell_refused(
-                    request.session, place.collection, refusal, actor=request.actor, now=request.now
-                )
+                edits.tell_refused(request.session, place.collection, refusal, actor=request.actor, now=request.now)
             request.commit()
         except DatabaseUnavailable:
             _log.warning("dav refusal=untold")
@@ -213,6 +212,7 @@ class DavApp(Application):
     do_PROPPATCH = _method(proppatch.proppatch, writes=True)
     do_REPORT = _method(reports.report)
     do_POST = _method(scheduling.post)
+    do_ACL = _method(acl.acl)
 
     def do_MKCALENDAR(self, environ: Any, base_prefix: str, path: str, user: str, *args: Any) -> types.WSGIResponse:
         return _method(self._make_calendar, writes=True)(self, environ, base_prefix, path, user)
@@ -223,7 +223,8 @@ class DavApp(Application):
     def do_OPTIONS(self, environ: Any, base_prefix: str, path: str, user: str, *args: Any) -> types.WSGIResponse:
         """What the server can do; asked before any login (Evolution, Thunderbird), and once more after it."""
         place = current().place(path) if user else None
-        allow = f"{ALLOW}, POST" if place is not None and place.kind == "outbox" else ALLOW
+        posts = place is not None and place.kind == "outbox" and letters(current(), place)
+        allow = f"{ALLOW}, POST" if posts else ALLOW
         return 200, {"Allow": allow, **propfind.dav_header(current(), place), "Content-Length": "0"}, None, None
 
 

@@ -12,12 +12,17 @@ from datetime import datetime
 from typing import Any, Literal
 
 from storage import served
+from storage.collections import PROXY_READ, PROXY_WRITE
 from storage.db import Database, Session
 from storage.models import Account, AppPassword, Collection
 from storage.policy import VISITOR, Actor
 from storage.settings import Settings
 
-Kind = Literal["root", "home", "inbox", "outbox", "calendar", "member"]
+Kind = Literal["root", "home", "proxy", "inbox", "outbox", "calendar", "member"]
+
+
+# What there is in every home without a row of its own.
+_WITHOUT_ROW: dict[str, Kind] = {"outbox": "outbox", PROXY_READ: "proxy", PROXY_WRITE: "proxy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +141,10 @@ class Request:
             return None if owner is None or owner.role == "patient" else Place("home", f"/{parts[0]}/", owner)
         if len(parts) > 3 or (len(parts) == 3 and path.endswith("/")):
             return None
-        if parts[1] == "outbox":
+        if parts[1] in _WITHOUT_ROW:
             owner = self.owner(parts[0])
             there = owner is not None and owner.role != "patient" and len(parts) == 2
-            return Place("outbox", f"/{parts[0]}/outbox/", owner) if there else None
+            return Place(_WITHOUT_ROW[parts[1]], f"/{parts[0]}/{parts[1]}/", owner) if there else None
         found = self.calendar(parts[0], parts[1])
         if found is None:
             return None

@@ -5,15 +5,12 @@ One entry per live property, with the section that defines it. A new property is
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element, tostring
 
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Kind, Place, Request
 from caldav_bridge.limits import MAX_ATTENDEES, MAX_INSTANCES, MAX_RESOURCE_SIZE
 from caldav_bridge.render import element, escape, href, http_date
-from caldav_bridge.xml import APPLE, CALENDARSERVER, caldav, dav
-from ical import lines
-from ical.errors import InvalidCalendarData
+from caldav_bridge.xml import APPLE, CALENDARSERVER, OWNCLOUD, caldav, dav
 from storage.served import Row
 
 ROOT: frozenset[Kind] = frozenset({"root"})
@@ -21,9 +18,12 @@ HOME: frozenset[Kind] = frozenset({"home"})
 CALENDAR: frozenset[Kind] = frozenset({"calendar"})
 INBOX: frozenset[Kind] = frozenset({"inbox"})
 OUTBOX: frozenset[Kind] = frozenset({"outbox"})
+PROXY: frozenset[Kind] = frozenset({"proxy"})
 MEMBER: frozenset[Kind] = frozenset({"member"})
-COLLECTIONS = ROOT | HOME | CALENDAR | INBOX | OUTBOX
+PRINCIPALS = HOME | PROXY
+COLLECTIONS = ROOT | HOME | PROXY | CALENDAR | INBOX | OUTBOX
 EVERYWHERE = COLLECTIONS | MEMBER
+OWNED = EVERYWHERE - ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,16 @@ DEAD: dict[str, str] = {
     caldav("calendar-description"): "RFC 4791 §5.2.1",
     caldav("calendar-timezone"): "RFC 4791 §5.2.2",
     caldav("schedule-calendar-transp"): "RFC 6638 §9.1",
+    caldav("default-alarm-vevent-datetime"): "Apple",
+    caldav("default-alarm-vevent-date"): "Apple",
+    caldav("default-alarm-vtodo-datetime"): "Apple",
+    caldav("default-alarm-vtodo-date"): "Apple",
     f"{{{APPLE}}}calendar-color": "Apple",
     f"{{{APPLE}}}calendar-order": "Apple",
+    f"{{{APPLE}}}calendar-enabled": "Apple",
     f"{{{APPLE}}}refreshrate": "Apple",
+    f"{{{OWNCLOUD}}}calendar-enabled": "Nextcloud",
 }
-_NOT_IN_ALLPROP = {caldav("calendar-description"), caldav("calendar-timezone"), caldav("schedule-calendar-transp")}
-MAX_DEAD_VALUE = 65_536
 
 
 def live(
@@ -92,6 +96,9 @@ def live(
 
 @live(dav("resourcetype"), "RFC 4918 §15.9", EVERYWHERE, in_allprop=True)
 def _resourcetype(resource: Resource) -> str:
+    place = resource.place
+    if place.kind == "proxy":
+        return f"<D:collection/><D:principal/><CS:{place.path.rstrip('/').rpartition('/')[2]}/>"
     return {
         "root": "<D:collection/>",
         "home": "<D:collection/><D:principal/>",
@@ -99,15 +106,21 @@ def _resourcetype(resource: Resource) -> str:
         "inbox": "<D:collection/><C:schedule-inbox/>",
         "outbox": "<D:collection/><C:schedule-outbox/>",
         "member": "",
-    }[resource.place.kind]
+    }[place.kind]
 
 
-@live(dav("displayname"), "RFC 4918 §15.2", HOME | OUTBOX, in_allprop=True)
+@live(dav("displayname"), "RFC 4918 §15.2", PRINCIPALS | OUTBOX, in_allprop=True)
 def _displayname(resource: Resource) -> str:
     owner = resource.place.owner
-    if resource.place.kind == "outbox":
-        return "Outbox"
-    return "" if owner is None else escape(owner.name)
+    name = "" if owner is None else escape(owner.name)
+    return {"outbox": "Outbox", "proxy": f"Who acts for {name}"}.get(resource.place.kind, name)
+
+
+@live(dav("supportedlock"), "RFC 4918 §15.10", EVERYWHERE)
+@live(dav("lockdiscovery"), "RFC 4918 §15.8", EVERYWHERE)
+def _no_locks(resource: Resource) -> str:
+    """Nothing can be locked, and nothing is."""
+    return ""
 
 
 @live(dav("getetag"), "RFC 4918 §15.6", CALENDAR | MEMBER, in_allprop=True, per_member=True)
@@ -139,6 +152,7 @@ def _creationdate(resource: Resource) -> str | None:
 @live(dav("supported-report-set"), "RFC 3253 §3.1.5", COLLECTIONS)
 def _supported_report_set(resource: Resource) -> str:
     names = [dav("expand-property"), dav("principal-property-search"), dav("principal-search-property-set")]
+    names += [dav("principal-match"), dav("acl-principal-prop-set")]
     if resource.place.kind in ("calendar", "inbox"):
         names = [caldav("calendar-query"), caldav("calendar-multiget"), dav("sync-collection"), *names]
     if resource.place.kind == "calendar":
@@ -146,65 +160,7 @@ def _supported_report_set(resource: Resource) -> str:
     return "".join(f"<D:supported-report><D:report>{element(name)}</D:report></D:supported-report>" for name in names)
 
 
-# Access control
-
-
-@live(dav("owner"), "RFC 3744 §5.1", HOME | CALENDAR | INBOX | OUTBOX | MEMBER)
-def _owner(resource: Resource) -> str | None:
-    owner = resource.place.owner
-    return None if owner is None else href(resource.path(f"/{owner.username}/"))
-
-
-@live(dav("current-user-privilege-set"), "RFC 3744 §5.4", EVERYWHERE)
-def _current_user_privilege_set(resource: Resource) -> str:
-    names = ["D:read", "D:read-current-user-privilege-set"]
-    if resource.place.kind in ("calendar", "inbox", "member"):
-        names.append("C:read-free-busy")
-    if resource.place.kind == "inbox":
-        names.append("C:schedule-query-freebusy")
-    if resource.place.kind == "outbox":
-        names.append("C:schedule-send-freebusy")
-    if "W" in resource.letters:
-        names += ["D:bind", "D:unbind"]
-    if "w" in resource.letters:
-        names += ["D:write", "D:write-content"]
-        if resource.place.kind == "calendar":
-            names += ["D:write-properties", "D:bind", "D:unbind"]
-    return "".join(f"<D:privilege><{name}/></D:privilege>" for name in names)
-
-
-@live(dav("principal-collection-set"), "RFC 3744 §5.8", EVERYWHERE)
-def _principal_collection_set(resource: Resource) -> str:
-    return href(resource.path("/"))
-
-
-@live(dav("principal-URL"), "RFC 3744 §4.2", HOME)
-def _principal_url(resource: Resource) -> str:
-    return href(resource.path(resource.place.path))
-
-
-@live(dav("alternate-URI-set"), "RFC 3744 §4.1", HOME)
-def _alternate_uri_set(resource: Resource) -> str:
-    return ""
-
-
-@live(dav("group-membership"), "RFC 3744 §4.4", HOME)
-def _group_membership(resource: Resource) -> str:
-    return ""
-
-
-@live(dav("current-user-principal"), "RFC 5397 §3", EVERYWHERE)
-def _current_user_principal(resource: Resource) -> str:
-    account = resource.request.account
-    return "<D:unauthenticated/>" if account is None else href(resource.path(f"/{account.username}/"))
-
-
 # Calendars
-
-
-@live(caldav("calendar-home-set"), "RFC 4791 §6.2.1", HOME)
-def _calendar_home_set(resource: Resource) -> str:
-    return href(resource.path(resource.place.path))
 
 
 @live(caldav("supported-calendar-component-set"), "RFC 4791 §5.2.3", CALENDAR | INBOX)
@@ -308,47 +264,6 @@ def names(place: Place, *, allprop: bool) -> list[str]:
     found = [p.name for p in LIVE.values() if place.kind in p.on and (p.in_allprop or not allprop)]
     if place.kind in ("calendar", "inbox") and place.collection is not None:
         dead = {dav("displayname"), *place.collection.props} & DEAD.keys()
-        found += sorted(name for name in dead if name not in found and not (allprop and name in _NOT_IN_ALLPROP))
+        # RFC 4791 §5.2: its properties are not among those that allprop means.
+        found += sorted(name for name in dead if name not in found and not (allprop and name.startswith(caldav(""))))
     return found
-
-
-# Setting dead properties
-
-
-class CannotSet(Exception):
-    """A property cannot be set so: the status of its propstat, and the precondition's element."""
-
-    def __init__(self, status: int, condition: str = "") -> None:
-        super().__init__(condition)
-        self.status = status
-        self.condition = condition
-
-
-def dead_value(given: Element) -> str:
-    """The XML to keep for a property element of a request. Raises CannotSet."""
-    name = str(given.tag)
-    if name not in DEAD:
-        raise CannotSet(403, "<D:cannot-modify-protected-property/>")
-    kept = escape(given.text or "").replace("&#13;", "\r") + "".join(
-        tostring(inner, encoding="unicode") for inner in given
-    )
-    if len(kept) > MAX_DEAD_VALUE:
-        raise CannotSet(507)
-    if name == caldav("calendar-timezone"):
-        _check_timezone("".join(given.itertext()))
-    if name == caldav("schedule-calendar-transp") and [inner.tag for inner in given] not in (
-        [caldav("opaque")],
-        [caldav("transparent")],
-    ):
-        raise CannotSet(409)
-    return kept
-
-
-def _check_timezone(text: str) -> None:
-    """RFC 4791 §5.2.2: an iCalendar object with exactly one VTIMEZONE."""
-    try:
-        calendar = lines.parse(text.strip())
-    except InvalidCalendarData:
-        raise CannotSet(403, "<C:valid-calendar-data/>") from None
-    if calendar.name != "VCALENDAR" or [inner.name for inner in calendar.components()] != ["VTIMEZONE"]:
-        raise CannotSet(403, "<C:valid-calendar-data/>")

@@ -36,7 +36,7 @@ def propfind(request: Request, path: str) -> Answer:
     return Answer(207, render.multistatus(found), render.XML, {**dav_header(request, place), **headers})
 
 
-DAV_HEADER = {"DAV": "1, 3, calendar-access, extended-mkcol"}
+DAV_HEADER = {"DAV": "1, 3, access-control, calendar-access, calendar-proxy, extended-mkcol"}
 _SCHEDULING = ", calendar-schedule, calendar-auto-schedule, calendar-availability"
 
 

@@ -1,17 +1,29 @@
 """PROPPATCH: the dead properties that we keep, all or none. RFC 4918 §9.2."""
 
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
 from caldav_bridge import properties, refusals, render, xml
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Request
-from caldav_bridge.properties import CannotSet
 from caldav_bridge.propfind import DAV_HEADER, wanted_names
 from caldav_bridge.refusals import Answer, Denied, need_privileges
 from caldav_bridge.resources import readable
 from caldav_bridge.rights import letters
 from caldav_bridge.xml import caldav, dav
+from ical import lines
+from ical.errors import InvalidCalendarData
 from storage import served
+
+MAX_VALUE = 65_536
+
+
+class CannotSet(Exception):
+    """A property cannot be set so: the status of its propstat, and the precondition's element."""
+
+    def __init__(self, status: int, condition: str = "") -> None:
+        super().__init__(condition)
+        self.status = status
+        self.condition = condition
 
 
 def proppatch(request: Request, path: str) -> Answer:
@@ -24,7 +36,7 @@ def proppatch(request: Request, path: str) -> Answer:
     asked = instructions(body)
     held = letters(request, place)
     if place.kind == "calendar" and "w" not in held:
-        raise need_privileges()
+        raise need_privileges(request.prefix + place.path, "D:write-properties")
     changes, failed = judge(asked, on_calendar=place.kind == "calendar")
     if not failed and changes:
         calendar = Collection(request, place)
@@ -62,10 +74,38 @@ def judge(
         try:
             if not on_calendar or name not in properties.DEAD:
                 raise CannotSet(403, "<D:cannot-modify-protected-property/>")
-            changes[name] = properties.dead_value(given) if setting else None
+            changes[name] = _value(given) if setting else None
         except CannotSet as why:
             failed[name] = why
     return changes, failed
+
+
+def _value(given: Element) -> str:
+    """The XML to keep for the element of a dead property. Raises CannotSet."""
+    name = str(given.tag)
+    kept = render.escape(given.text or "").replace("&#13;", "\r") + "".join(
+        tostring(inner, encoding="unicode") for inner in given
+    )
+    if len(kept) > MAX_VALUE:
+        raise CannotSet(507)
+    if name == caldav("calendar-timezone"):
+        _check_timezone("".join(given.itertext()))
+    if name == caldav("schedule-calendar-transp") and [inner.tag for inner in given] not in (
+        [caldav("opaque")],
+        [caldav("transparent")],
+    ):
+        raise CannotSet(409)
+    return kept
+
+
+def _check_timezone(text: str) -> None:
+    """RFC 4791 §5.2.2: an iCalendar object with exactly one VTIMEZONE."""
+    try:
+        calendar = lines.parse(text.strip())
+    except InvalidCalendarData:
+        raise CannotSet(403, "<C:valid-calendar-data/>") from None
+    if calendar.name != "VCALENDAR" or [inner.name for inner in calendar.components()] != ["VTIMEZONE"]:
+        raise CannotSet(403, "<C:valid-calendar-data/>")
 
 
 def propstats(asked: list[tuple[Element, bool]], failed: dict[str, CannotSet]) -> str:

@@ -4,7 +4,7 @@ A business rule is never answered 409 or 412: Thunderbird would offer to overwri
 condition. It is 403 with DAV:need-privileges, which DAVx5 takes as "fetch your copy again".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from caldav_bridge import render
@@ -49,20 +49,27 @@ def not_found() -> Denied:
     return Denied(text(404, "There is nothing here, or it is not for you."))
 
 
-def need_privileges() -> Denied:
-    return denied(403, f"{{{DAV}}}need-privileges")
+def need_privileges(path: str, privilege: str) -> Denied:
+    """RFC 3744 §7.1.1: what is missing at `path`."""
+    return denied(403, f"{{{DAV}}}need-privileges", _missing(path, privilege))
 
 
-def of(refusal: Refusal, path_of: Callable[[str], str] | None = None) -> Answer:
-    """The answer to a rule's refusal. `path_of` turns an href of the same calendar into a path."""
+def _missing(path: str, privilege: str) -> str:
+    return f"<D:resource>{render.href(path)}<D:privilege><{privilege}/></D:privilege></D:resource>"
+
+
+def of(refusal: Refusal, path: str) -> Answer:
+    """The answer to a rule's refusal of what was asked at `path`."""
     if isinstance(refusal, VersionConflict):
         return text(412, refusal.sentence)
     if refusal.status == 404:
         return text(404, refusal.sentence)
     prefix, _, name = refusal.precondition.partition(":")
     inner = ""
-    if isinstance(refusal, UidConflict) and path_of is not None:
-        inner = render.href(path_of(refusal.href))
+    if isinstance(refusal, UidConflict):
+        inner = render.href(f"{path.rpartition('/')[0]}/{refusal.href}")
+    elif name == "need-privileges":
+        inner = _missing(path, "D:write-content")
     return error(403, f"{{{_NAMESPACES[prefix]}}}{name}", inner)
 
 

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 
 from radicale import pathutils
 
-from caldav_bridge import calendar_data, filters, principals, properties, refusals, render, responses, xml
+from caldav_bridge import acl, calendar_data, filters, principals, properties, refusals, render, responses, xml
 from caldav_bridge.calendar_data import TooWide, UnsupportedData
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Place, Request
@@ -248,13 +248,15 @@ def free_busy_query(request: Request, place: Place, body: Element) -> Answer:
     return Answer(200, text.encode(), "text/calendar; charset=utf-8", DAV_HEADER)
 
 
-ANY = frozenset({"root", "home", "calendar", "inbox", "outbox", "member"})
+ANY = frozenset({"root", "home", "proxy", "calendar", "inbox", "outbox", "member"})
 REPORTS: dict[str, tuple[Report, frozenset[str]]] = {
     caldav("calendar-query"): (calendar_query, frozenset({"calendar", "inbox", "member"})),
     caldav("calendar-multiget"): (calendar_multiget, frozenset({"calendar", "inbox", "member"})),
     caldav("free-busy-query"): (free_busy_query, frozenset({"calendar"})),
     dav("sync-collection"): (sync_collection, frozenset({"calendar", "inbox"})),
+    dav("acl-principal-prop-set"): (acl.acl_principal_prop_set, ANY),
     dav("expand-property"): (principals.expand_property, ANY),
+    dav("principal-match"): (acl.principal_match, ANY),
     dav("principal-property-search"): (principals.principal_property_search, ANY),
     dav("principal-search-property-set"): (principals.principal_search_property_set, ANY),
 }

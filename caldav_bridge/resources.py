@@ -64,7 +64,7 @@ def delete(request: Request, path: str) -> Answer:
         collection.delete(place.href)
         return Answer(204)
     if "D" not in letters(request, place):
-        raise need_privileges()
+        raise need_privileges(request.prefix + _parent(place.path), "D:unbind")
     _lock(request, place)
     calendar = Collection(request, place)
     if_match = request.header("If-Match")
@@ -117,12 +117,12 @@ def readable(request: Request, path: str) -> Place:
 def _from_to(request: Request, path: str) -> tuple[Place, Place]:
     source = readable(request, path)
     if source.kind != "member":
-        raise need_privileges()
+        raise need_privileges(request.prefix + source.path, "D:unbind")
     target = request.place(destination(request))
     if target is None or not letters(request, target):
         raise _no_calendar()
     if target.kind != "member":
-        raise need_privileges()
+        raise need_privileges(request.prefix + target.path, "D:bind")
     _check_writable(request, target)
     return source, target
 
@@ -215,6 +215,10 @@ def _whole_calendar(request: Request, place: Place) -> Answer:
         return Answer(304, headers=headers)
     text = calendar_data.joined([row.text for row in collection.members(text=True)])
     return Answer(200, text.encode(), "text/calendar; charset=utf-8", headers)
+
+
+def _parent(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[0] + "/"
 
 
 def _depth(path: str) -> int:

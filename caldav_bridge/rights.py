@@ -21,6 +21,8 @@ def letters(request: Request, place: Place) -> str:
         if not policy.can(actor, "home.read", place.owner):
             return ""
         return "RW" if policy.can(actor, "calendar.create", place.owner) else "R"
+    if place.kind == "proxy":
+        return "R" if policy.can(actor, "home.read", place.owner) else ""
     if place.kind == "outbox":
         # An app that is shown no people has nothing to send.
         return "r" if request.profile == "full" and _is_own(request, place) else ""

@@ -9,6 +9,7 @@ DAV = "DAV:"
 CALDAV = "urn:ietf:params:xml:ns:caldav"
 CALENDARSERVER = "http://calendarserver.org/ns/"
 APPLE = "http://apple.com/ns/ical/"
+OWNCLOUD = "http://owncloud.org/ns"
 
 MAX_DEPTH = 40
 MAX_ELEMENTS = 5000

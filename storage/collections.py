@@ -52,8 +52,11 @@ BUILT_IN = {
     )
 }
 
-# Names that no calendar can have: the outbox (RFC 6638 §2.1) is there without a row.
-RESERVED = frozenset({*BUILT_IN, "outbox"})
+# The groups of those who act for the owner of a home.
+PROXY_READ, PROXY_WRITE = "calendar-proxy-read", "calendar-proxy-write"
+
+# Names that no calendar can have: the outbox (RFC 6638 §2.1) and the groups are there without a row.
+RESERVED = frozenset({*BUILT_IN, "outbox", PROXY_READ, PROXY_WRITE})
 
 
 def ensure_home(session: Session, account: Account, now: datetime) -> None:

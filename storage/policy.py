@@ -129,7 +129,7 @@ RULES: dict[str, dict[str, Scope]] = {
     "analytics.read": _STAFF,
 }
 
-_CALENDARS_OF_THE_PRACTICE = frozenset({"appointments", "hours", "leave", "waitlist"})
+CALENDARS_OF_THE_PRACTICE = frozenset({"appointments", "hours", "leave", "waitlist"})
 
 
 def can(actor: Actor, action: str, obj: object = None) -> bool:
@@ -186,7 +186,7 @@ def _facts(obj: object) -> _Facts:
         case PatientOf():
             return _Facts(obj.doctor_ids, patient_id=obj.patient_id)
         case Collection():
-            return _Facts(owner_id=obj.owner_id, private=obj.kind not in _CALENDARS_OF_THE_PRACTICE)
+            return _Facts(owner_id=obj.owner_id, private=obj.kind not in CALENDARS_OF_THE_PRACTICE)
         case Feed():
             return _Facts(owner_id=obj.account_id, patient_id=obj.patient_id)
         case None:

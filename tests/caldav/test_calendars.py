@@ -119,6 +119,27 @@ def test_dead_properties_are_kept_as_xml(lee: Dav) -> None:
     assert transp is not None and [inner.tag for inner in transp] == [f"{C}transparent"]
 
 
+def test_what_apps_set_at_once_is_kept(lee: Dav) -> None:
+    """A 403 here makes macOS stop (sabre/dav #935)."""
+    alarm = "BEGIN:VALARM\nTRIGGER:-PT15M\nACTION:DISPLAY\nDESCRIPTION:x\nEND:VALARM\n"
+    values = {
+        "C:default-alarm-vevent-datetime": alarm,
+        "C:default-alarm-vevent-date": alarm,
+        "C:default-alarm-vtodo-datetime": alarm,
+        "C:default-alarm-vtodo-date": alarm,
+        "A:calendar-enabled": "1",
+        "A:calendar-order": "3",
+        "A:refreshrate": "PT1H",
+        "C:calendar-description": "ä",
+    }
+    inner = "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
+    inner += '<O:calendar-enabled xmlns:O="http://owncloud.org/ns">1</O:calendar-enabled>'
+    assert set(lee.proppatch("/lee/appointments/", SET.format(inner)).statuses().values()) == {200}
+    read = lee.propfind("/lee/appointments/", *values)
+    assert {prop.text for prop in read.xml.iter(f"{C}default-alarm-vevent-date")} == {alarm}
+    assert set(read.statuses().values()) == {200}
+
+
 def test_removing_a_property(lee: Dav) -> None:
     remove = "<D:remove><D:prop><A:calendar-color/></D:prop></D:remove>"
     assert lee.proppatch("/lee/personal/", remove).statuses() == {f"{A}calendar-color": 200}

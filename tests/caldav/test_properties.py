@@ -165,6 +165,31 @@ def test_prefer_minimal_leaves_out_what_is_missing(lee: Dav) -> None:
         assert 404 not in answer.statuses().values()
 
 
+def test_what_discovery_asks_for_is_there_or_404(lee: Dav) -> None:
+    """Apple Calendar and DAVx5 ask for much that only Apple's server has."""
+    missing = (
+        "D:resource-id",
+        "D:quota-available-bytes",
+        "D:quota-used-bytes",
+        "D:sync-level",
+        "D:getcontentlanguage",
+        "C:calendar-free-busy-set",
+        "CS:dropbox-home-URL",
+        "CS:notification-URL",
+        "CS:push-transports",
+        "CS:pushkey",
+        "CS:publish-url",
+        "CS:pre-publish-url",
+        "CS:source",
+        "CS:subscribed-strip-alarms",
+        "CS:xmpp-uri",
+        "A:autoprovisioned",
+    )
+    for path in ("/", "/lee/", "/lee/personal/"):
+        answer = lee.propfind(path, "D:supportedlock", "D:lockdiscovery", "D:current-user-principal", *missing)
+        assert sorted(answer.statuses().values()) == [200] * 3 + [404] * len(missing)
+
+
 def test_path_without_its_slash(lee: Dav) -> None:
     assert lee.propfind("/lee", "D:displayname").hrefs == ["/dav/lee/"]
     assert lee.propfind("/lee/appointments", "D:displayname").hrefs == ["/dav/lee/appointments/"]
