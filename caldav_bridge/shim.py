@@ -20,6 +20,8 @@ _CHUNK = 65_536
 
 # Where the charset that a body claims is found behind the shim.
 CHARSET = "clinicdav.charset"
+# … and the name and the password that came with the request.
+LOGIN = "clinicdav.login"
 
 
 class _Refused(Exception):
@@ -53,7 +55,9 @@ def _checked(environ: dict[str, Any], max_body: int, realm: str) -> dict[str, An
     except UnicodeError:
         raise _Refused(HTTPStatus.BAD_REQUEST, "The path is not UTF-8.") from None
     _hide_charset(checked)
-    _check_login(environ.get("HTTP_AUTHORIZATION", ""), realm)
+    header = environ.get("HTTP_AUTHORIZATION", "")
+    if header:
+        checked[LOGIN] = _login(header, realm)
     _bound_body(checked, max_body)
     return checked
 
@@ -68,19 +72,18 @@ def _hide_charset(environ: dict[str, Any]) -> None:
     environ["CONTENT_TYPE"] = kind.strip()
 
 
-def _check_login(header: str, realm: str) -> None:
-    if not header:
-        return
+def _login(header: str, realm: str) -> tuple[str, str]:
     scheme, _, credentials = header.partition(" ")
     try:
         if scheme.lower() != "basic":
             raise ValueError
-        name, colon, _password = base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")
+        name, colon, password = base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")
         if not colon or not name or "\0" in name:
             raise ValueError
     except (ValueError, binascii.Error):
         challenge = (("WWW-Authenticate", f'Basic realm="{realm}", charset="UTF-8"'),)
         raise _Refused(HTTPStatus.UNAUTHORIZED, "Log in with an app password.", challenge) from None
+    return name, password
 
 
 def _bound_body(environ: dict[str, Any], max_body: int) -> None:
