@@ -159,7 +159,8 @@ def _mark_moved(
         start, end, _all_day = times.span(component, zone, calendar)
         was = before.get(recurrence_id)
         if recurrence_id in old:
-            same = times.span(old[recurrence_id], zone, stored)[0] == start
+            # A series that begins at another of its occurrences has lost some, and moved none.
+            same = times.span(old[recurrence_id], zone, stored)[0] == start or times.utc_text(start) in before
         else:
             same = was is not None and was.start == start
         current = appointment_text.status_of(component)

@@ -101,7 +101,10 @@ def _hand_on(session: Session, appointment: Appointment, obj: CalendarObject, ow
     """What goes on in another event (the rest of a split series, a pasted copy) moves there and is not cancelled."""
     calendar = parse(obj.stored_text)
     known = visits.of_appointment(session, appointment.id).values()
-    gone = [v for v in known if obj.deleted or _component_of(calendar, v.recurrence_id, owner) is None]
+    # What stands on record beside the series is gone from it as well.
+    series = calendar.copy()
+    series.children = [child for child in series.children if not _is_override(child)]
+    gone = [v for v in known if obj.deleted or _component_of(series, v.recurrence_id, owner) is None]
     if not any(v.status in visits.OPEN and v.settle_at is not None and v.settle_at <= now for v in gone):
         return False
     found = splits.find(session, appointment, obj, gone, owner, now)
@@ -113,6 +116,10 @@ def _hand_on(session: Session, appointment: Appointment, obj: CalendarObject, ow
             notifications.changed(session, heir.appointment, news, now)
     session.flush()
     return bool(found)
+
+
+def _is_override(child: object) -> bool:
+    return isinstance(child, Component) and child.first("RECURRENCE-ID") is not None
 
 
 def _settle_cancellations(

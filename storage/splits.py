@@ -6,7 +6,8 @@ shows only when the quiet period is over: what vanished from an appointment then
 its address or its words, and the patient is told of moved visits, not of cancelled ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,12 +17,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
-from ical import lines, merge, recurrence, status, timezones
+from ical import lines, merge, recurrence, status, times, timezones
 from ical.errors import Refusal
 from ical.lines import Component
 from ical.times import utc_text
 from storage import objects, occurrences, visits
-from storage.models import Account, Appointment, CalendarObject, Claim, Collection, History, Reminder, Visit
+from storage.models import Account, Appointment, CalendarObject, Claim, History, Reminder, Visit
+from storage.models import Collection as Calendar
 from storage.policy import SYSTEM
 from storage.settings import Settings
 from storage.writes import Write
@@ -51,8 +53,8 @@ def find(
     """Turn the events that go on with `gone` into appointments. The owner's lock is held."""
     stored = lines.parse(obj.stored_text)
     head = recurrence.master(stored)
-    left = [visit for visit in gone if visit.status not in status.CANCELLED]
-    if head is None or not left:
+    left = list(gone)
+    if head is None or all(visit.status in status.CANCELLED for visit in left):
         return []
     heirs = []
     for candidate in _recent_blocks(session, obj, now):
@@ -107,7 +109,7 @@ def _adopt(
     pairs = _pairs(gone, expanded, zone)
     if not pairs:
         return None
-    _mark_moved(expanded, gone, pairs, now)
+    _mark(calendar, expanded, gone, pairs, zone, now)
     if whole:
         # Its visits are found by its object, which is the new event from now on.
         obj.kind, appointment.object_id = "block", candidate.id
@@ -115,8 +117,9 @@ def _adopt(
     else:
         heir = _new(session, appointment, candidate, new_id)
         _hand_over(session, appointment, heir, pairs)
+        _forget(session, obj, pairs, zone, now)
     session.flush()
-    collection = session.get_one(Collection, candidate.collection_id)
+    collection = session.get_one(Calendar, candidate.collection_id)
     write = Write(SYSTEM, now, "taken over", overbook=True)
     objects.put_object(session, collection, candidate.href, calendar, write)
     present = {occurrence.recurrence_id for occurrence in expanded}
@@ -151,7 +154,7 @@ def _text(
     # copy() keeps the order, so the master is found again the way it was found in `stored`.
     own = recurrence.master(base)
     assert own is not None
-    base.children = [c for c in base.children if not isinstance(c, Component) or c is own or c.name != "VEVENT"]
+    _keep_overrides(base, put, zone)
     own.remove("EXDATE", "RDATE")
     if appointment_text.pending_cancel(own) is not None:
         appointment_text.clear_pending_cancel(own, now)
@@ -174,6 +177,26 @@ def _text(
     return calendar
 
 
+def _keep_overrides(base: Component, put: Component, zone: ZoneInfo) -> None:
+    """Of the occurrences with a time or status of their own, those that the event has too, under its id for them."""
+    wanted = {_original(event, put, zone).astimezone(zone).date(): _original(event, put, zone) for event in _own(put)}
+    for event in _own(base):
+        moment = wanted.get(_original(event, base, zone).astimezone(zone).date())
+        if moment is None:
+            base.children = [child for child in base.children if child is not event]
+        elif moment != _original(event, base, zone):
+            times.set_time(event, "RECURRENCE-ID", moment, zone)
+
+
+def _own(calendar: Component) -> list[Component]:
+    return [event for event in recurrence.overrides(calendar) if event.first("RECURRENCE-ID") is not None]
+
+
+def _original(event: Component, calendar: Component, zone: ZoneInfo) -> datetime:
+    (line,) = event.lines("RECURRENCE-ID")
+    return times.instant(times.read_time(line, zone, calendar), zone)
+
+
 def _pairs(gone: Sequence[Visit], found: Sequence[recurrence.Occurrence], zone: ZoneInfo) -> dict[str, str]:
     """Recurrence ids of vanished visits → those of the occurrences that go on with them."""
     old = {visit.recurrence_id or utc_text(visit.start): visit.recurrence_id for visit in gone}
@@ -183,21 +206,43 @@ def _pairs(gone: Sequence[Visit], found: Sequence[recurrence.Occurrence], zone: 
     return {old[a]: new[b] for a, b in visits.moved_along(list(old), list(new), zone).items()}
 
 
-def _mark_moved(
-    expanded: Sequence[recurrence.Occurrence], gone: Sequence[Visit], pairs: Mapping[str, str], now: datetime
+def _mark(
+    calendar: Component,
+    expanded: Sequence[recurrence.Occurrence],
+    gone: Sequence[Visit],
+    pairs: Mapping[str, str],
+    zone: ZoneInfo,
+    now: datetime,
 ) -> None:
-    """What has another time than the patient knows is rescheduled, and what has the same is what it was."""
+    """What came over has the status that it had; what has another time than the patient knows is rescheduled."""
     known = {visit.recurrence_id: visit for visit in gone}
     came = {new: known[old] for old, new in pairs.items()}
+    head = recurrence.master(calendar)
+    wanted: dict[str, str] = {}
     for occurrence in expanded:
         visit = came.get(occurrence.recurrence_id)
-        current = appointment_text.status_of(occurrence.component)
-        if visit is None or current not in _AWAITED:
+        if visit is None or appointment_text.status_of(occurrence.component) not in _AWAITED:
             continue
-        same = occurrence.start == (visit.told_start or visit.start)
-        wanted = visit.told_status if same and visit.told_status in _AWAITED else current if same else "rescheduled"
-        if wanted != current:
-            appointment_text.set_status(occurrence.component, wanted, now)
+        new_status = _status(visit, occurrence.start)
+        if occurrence.component is head:
+            wanted[occurrence.recurrence_id] = new_status
+        else:
+            appointment_text.set_status(occurrence.component, new_status, now)
+    if head is None or not wanted:
+        return
+    usual = Counter(wanted.values()).most_common(1)[0][0]
+    for recurrence_id, new_status in wanted.items():
+        if new_status != usual and recurrence_id:
+            appointment_text.set_status(recurrence.make_override(calendar, recurrence_id, zone), new_status, now)
+    appointment_text.set_status(head, usual, now)
+
+
+def _status(visit: Visit, start: datetime) -> str:
+    if start == visit.start:
+        return visit.status
+    if start == visit.told_start and visit.told_status in _AWAITED:
+        return visit.told_status
+    return "rescheduled"
 
 
 def _new(session: Session, appointment: Appointment, candidate: CalendarObject, new_id: UUID) -> Appointment:
@@ -234,3 +279,14 @@ def _hand_over(session: Session, appointment: Appointment, heir: Appointment, pa
             )
     for visit in [each for each in session.identity_map.values() if isinstance(each, Visit)]:
         session.expunge(visit)
+
+
+def _forget(session: Session, obj: CalendarObject, ids: Collection[str], zone: ZoneInfo, now: datetime) -> None:
+    """What stood on record in the old event, a visit that was cancelled or done, stands in the new one now."""
+    calendar = lines.parse(obj.stored_text)
+    moments = {times.parse_utc_text(recurrence_id) for recurrence_id in ids if recurrence_id}
+    left = [event for event in _own(calendar) if _original(event, calendar, zone) in moments]
+    if left:
+        calendar.children = [child for child in calendar.children if not any(child is event for event in left)]
+        target = session.get_one(Calendar, obj.collection_id)
+        objects.put_object(session, target, obj.href, calendar, Write(SYSTEM, now, "handed on", overbook=True))
