@@ -153,7 +153,7 @@ def test_a_corpus_of_calendars(hostile: Hostile) -> None:
         body = path.read_bytes()
         take_through(hostile, "personal", "m.ics", body, number)
         with suppress(Refusal):
-            for each in transfer.read_file(body, lee).objects[:50]:
+            for each in transfer.read_file(body, lee).objects[:10]:
                 take_through(hostile, "personal", "m.ics", each.text().encode(), number)
     print(f"\n{len(files)} files: " + ", ".join(f"{k}: {n}" for k, n in sorted(hostile.outcomes.items())))
     print(f"slowest: {hostile.slowest[0]:.2f} s of work for {hostile.slowest[1]}")
