@@ -122,7 +122,7 @@ def davx5_like(served: str) -> str:
         if cancelled and head is not None and line is not None:
             head.add("EXDATE", line.value, line.params)
             calendar.children = [child for child in calendar.children if child is not event]
-    return _finished(calendar, "DAVx5/4.4.6-ose ical4j/3.2.19 (org.dmfs.tasks)")
+    return _finished(calendar, "DAVx5/4.4.6-ose ical4j/3.2.19")
 
 
 def thunderbird_like(served: str) -> str:

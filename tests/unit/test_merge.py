@@ -151,7 +151,7 @@ def test_categories_on_two_lines_are_the_same_categories(stored):
 # Moves
 
 
-@pytest.mark.parametrize("app", ["thunderbird", "evolution", "outlook"])
+@pytest.mark.parametrize("app", ["thunderbird", "evolution", "outlook", "apple", "davx5"])
 def test_a_move_by_any_app_moves_the_appointment_and_nothing_else(stored, app):
     merged = merge(stored, load(f"put-{app}-moved"), VIENNA, NOW)
     assert (merged.change, merged.commands) == ("time", ())
@@ -493,6 +493,16 @@ def test_one_occurrence_deleted(series):
     assert (merged.change, merged.commands) == ("structure", ())
     assert starts(merged.calendar) == ["1104-1400", "1111-1400", "1119-1600", "1209-1400"]
     assert merge(merged.calendar, copy_of(merged.calendar), VIENNA, NOW).change == "none"
+
+
+@pytest.mark.parametrize("app", ["thunderbird", "evolution", "outlook", "apple", "davx5"])
+def test_one_occurrence_deleted_by_any_app_is_that_one_and_nothing_else(series, app):
+    merged = merge(series, load(f"put-{app}-occurrence-deleted"), VIENNA, NOW)
+    assert (merged.change, merged.commands) == ("structure", ())
+    assert starts(merged.calendar) == ["1104-1400", "1111-1400", "1119-1600", "1209-1400"]
+    moved = override_for(merged.calendar, "20261118T130000Z", VIENNA)
+    assert moved.value(appt.STATUS) == "rescheduled" and appt.status_of(event(merged.calendar)) == "confirmed"
+    assert appt.patient_line(moved).param("CN") == "Anna Koller"
 
 
 def test_a_moved_occurrence_deleted(series):
