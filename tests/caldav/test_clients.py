@@ -62,6 +62,24 @@ def principal(server: Server) -> caldav.Principal:
     return client.principal()
 
 
+def test_caldav_library_loads_what_another_has_changed(server: Server, principal: caldav.Principal) -> None:
+    calendar = principal.calendar(name="Personal")
+    made = calendar.save_event(event("load@test"))
+    lee = server.clinic.client("lee")
+    assert lee.put("/lee/personal/load@test.ics", event("load@test", "20261125T090000", "20261125T100000")).status == 204
+    made.load()
+    assert made.icalendar_component["DTSTART"].dt.day == 25
+
+
+def test_caldav_library_finds_the_principal_from_any_address(server: Server) -> None:
+    for path in ("", "lee/", "lee/personal/"):
+        client = caldav.DAVClient(url=server.url + path, username="lee", password=server.password)
+        principal = client.principal()
+        assert str(principal.url).endswith("/dav/lee/")
+        assert str(principal.calendar_home_set.url).endswith("/dav/lee/")
+        assert principal.get_vcal_address().startswith("mailto:lee@")
+
+
 def test_caldav_library_finds_the_calendars(principal: caldav.Principal) -> None:
     names = {calendar.get_display_name() for calendar in principal.calendars()}
     assert {"Appointments", "Working hours", "Leave", "Waitlist", "Personal"} <= names
@@ -117,6 +135,23 @@ def test_caldav_library_makes_and_deletes_a_calendar(principal: caldav.Principal
     assert "Tennis" in {each.get_display_name() for each in principal.calendars()}
     calendar.delete()
     assert "Tennis" not in {each.get_display_name() for each in principal.calendars()}
+
+
+def test_caldav_library_completes_a_task(principal: caldav.Principal) -> None:
+    tasks = principal.make_calendar(name="Errands", supported_calendar_component_set=["VTODO"])
+    tasks.save_todo(summary="Order gloves", due=datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC))
+    tasks.save_todo(summary="Water plants", rrule={"FREQ": "WEEKLY"}, dtstart=datetime.date(2026, 11, 23))
+    first, second = sorted(tasks.todos(), key=lambda task: str(task.icalendar_component["SUMMARY"]))
+    first.complete()
+    # The next of the series: `safe` keeps the completed one beside it.
+    second.complete(handle_rrule=True, rrule_mode="safe")
+    assert [str(task.icalendar_component["SUMMARY"]) for task in tasks.todos()] == ["Water plants"]
+    done = {
+        str(task.icalendar_component["SUMMARY"])
+        for task in tasks.todos(include_completed=True)
+        if task.icalendar_component.get("STATUS") == "COMPLETED"
+    }
+    assert done == {"Order gloves", "Water plants"}
 
 
 def test_caldav_library_asks_for_free_busy(principal: caldav.Principal) -> None:
