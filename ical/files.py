@@ -18,6 +18,7 @@ from ical.times import read_duration, read_time
 from ical.timezones import ensure_vtimezones, rename_tzid, resolve
 
 MAX_FILE = 8 * 1024 * 1024
+MAX_TIMEZONE = 64 * 1024
 
 _ENDLESS = re.compile(r";COUNT=-1(?=;|$)")
 
@@ -99,9 +100,12 @@ def _begun(line: bytes) -> str:
 def _definitions(zones: list[_Block], result: ImportResult) -> dict[str, Component]:
     """The file's VTIMEZONEs by TZID; a broken one is left out, its TZID then counts as unknown."""
     found: dict[str, Component] = {}
-    for block in zones:
+    # Files that were put together from many repeat each zone as often.
+    for text in dict.fromkeys(b"".join(block.lines) for block in zones):
         try:
-            zone = parse(decoded(b"".join(block.lines)))
+            if len(text) > MAX_TIMEZONE:
+                raise ResourceTooLarge()
+            zone = parse(decoded(text))
             check_timezone(zone)
         except Refusal:
             result.warnings.append("A time zone of the file could not be read.")

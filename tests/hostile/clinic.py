@@ -157,7 +157,7 @@ def _received(connection: socket.socket) -> bytes:
 
 
 def import_(db: Database, body: bytes) -> str:
-    """As `clinicdav import` does; nothing of it stays."""
+    """As `clinicdav import` does, which may take a second more for each MiB; nothing of it stays."""
     began = time.thread_time()
     with db.reading() as session:
         lee = accounts.by_username(session, "lee")
@@ -173,7 +173,7 @@ def import_(db: Database, body: bytes) -> str:
         for each in read.objects[:20]:
             transfer.import_object(session, target, each, actor=SYSTEM, now=now)
         session.rollback()
-    assert time.thread_time() - began < 1, body
+    assert time.thread_time() - began <= 1 + len(body) / 2**20, body[:4000]
     return "read"
 
 

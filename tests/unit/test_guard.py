@@ -315,6 +315,16 @@ def test_an_unknown_time_zone_becomes_the_calendars_own_with_a_warning() -> None
     assert "Customized Time Zone" in result.warnings[0]
 
 
+def test_a_time_zone_that_is_too_large_counts_as_unknown() -> None:
+    """Seconds went into reading one of megabytes, in which every line had thousands of parameters."""
+    zone = zone_block("Own", *["X;" + "A=b;" * 2000 + "Z=:c"] * 300)
+    body = imported(("UID:a", "DTSTART;TZID=Own:20261125T090000"), outside=zone)
+    began = time.thread_time()
+    result = check_calendar_file(body, VIENNA)
+    assert time.thread_time() - began < 0.5
+    assert "DTSTART;TZID=Europe/Vienna:20261125T090000" in result.objects[0].text()
+
+
 def test_display_names_of_windows_are_understood() -> None:
     tzid = '"(UTC-05:00) Eastern Time (US & Canada)"'
     result = check_calendar_file(imported(("UID:a", f"DTSTART;TZID={tzid}:20261125T090000")), VIENNA)
