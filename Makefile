@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 PORT ?= 8000
 WORKERS ?= auto
 PYTEST_ARGS ?=
+PICTURES ?= var/clients
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -12,7 +13,7 @@ PACKAGE := pyproject.toml hatch_build.py package-lock.json
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test check bench soak lock clean
+.PHONY: help demo install test check bench soak clients tester lock clean
 
 help: ## this list
 	@echo 'make demo    the demo clinic on http://127.0.0.1:$(PORT)/ (PORT=…)'
@@ -20,6 +21,8 @@ help: ## this list
 	@echo 'make check   ruff, mypy, import directions'
 	@echo 'make bench   speed, as ratios against the alternatives'
 	@echo 'make soak    the long tests, with counts and seeds'
+	@echo 'make clients Thunderbird, Evolution and other apps against a real server (PICTURES=folder)'
+	@echo 'make tester  caldav-server-tester, and its report in docs/reference'
 	@echo 'make lock    choose the dependencies'"'"' versions anew (UPGRADE=1: the newest)'
 	@echo 'make clean   remove what make created, the demo clinic included'
 	@echo 'PYTHON=…     the Python to use, 3.11 or newer (found: $(or $(PYTHON),none))'
@@ -43,6 +46,13 @@ bench: .venv/.test-installed
 
 soak: .venv/.test-installed
 	CLINICDAV_SOAK=1 $(BIN)/python -m pytest -m soak -s $(PYTEST_ARGS)
+
+clients: .venv/.test-installed
+	tests/clients/install
+	CI=true CLINICDAV_TEST_PICTURES='$(PICTURES)' $(BIN)/python -m pytest -m clients -s $(PYTEST_ARGS) tests/clients
+
+tester: .venv/.test-installed
+	$(BIN)/python -m tests.caldav.server_tester
 
 lock:
 	$(BIN)/python -m pip --quiet install uv
