@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import merge, status, times, timezones
+from ical.commands import Command
 from ical.errors import IllegalTransition
 from ical.lines import Component, parse
 from storage import appointment_types, history, notifications, objects, settling, visits
@@ -108,7 +109,7 @@ def _keep_cancelled(stored: Component, calendar: Component, revived: Set[str], z
 
 def _carry_out(
     calendar: Component,
-    commands: Iterable[merge.Command],
+    commands: Iterable[Command],
     zone: ZoneInfo,
     settle_at: datetime,
     now: datetime,
@@ -142,7 +143,7 @@ def _carry_out(
     return refused
 
 
-def _meant(command: merge.Command, components: Mapping[str, Component]) -> list[Component]:
+def _meant(command: Command, components: Mapping[str, Component]) -> list[Component]:
     """A cancelled series takes along the occurrences that were moved and are still open."""
     if command.recurrence_id:
         return [components[command.recurrence_id]]

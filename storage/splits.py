@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import lines, merge, recurrence, status, times, timezones
+from ical.commands import LEADS_TO
 from ical.errors import Refusal
 from ical.lines import Component
 from ical.times import utc_text
@@ -30,7 +31,6 @@ from storage.writes import Write
 
 # An app that was offline between its two PUTs sends the second one within a day, or it is a new event.
 _RECENT = timedelta(days=1)
-_LEADS_TO = {"confirm": "confirmed", "start": "in_progress", "complete": "completed", "no-show": "no_show"}
 _AWAITED = ("scheduled", "confirmed", "rescheduled")
 
 
@@ -172,8 +172,8 @@ def _text(
             if command.recurrence_id
             else recurrence.master(calendar)
         )
-        if component is not None and command.action in _LEADS_TO:
-            appointment_text.set_status(component, _LEADS_TO[command.action], now)
+        if component is not None and command.action in LEADS_TO:
+            appointment_text.set_status(component, LEADS_TO[command.action], now)
     return calendar
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ical import appointment as appt
+from ical.commands import Command
 from ical.lines import Component, escape, parse
-from ical.merge import Command, Merged, merge
+from ical.merge import Merged, merge
 from ical.recurrence import make_override, master, occurrences, override_for
 from ical.served import organizer_line, served, with_people
 from ical.status import STATUSES
