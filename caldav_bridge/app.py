@@ -26,7 +26,7 @@ from radicale import pathutils, types
 from radicale.app import Application
 from radicale.auth import AuthContext
 
-from caldav_bridge import acl, calendars, propfind, proppatch, refusals, reports, resources, scheduling
+from caldav_bridge import acl, calendars, if_header, propfind, proppatch, refusals, reports, resources, scheduling
 from caldav_bridge.auth import Auth
 from caldav_bridge.context import Request, current, during
 from caldav_bridge.refusals import Answer, Denied
@@ -211,6 +211,8 @@ class DavApp(Application):
         for _attempt in range(ATTEMPTS):
             try:
                 with self._storage.acquire_lock("w" if writes else "r"):
+                    if writes:
+                        if_header.check(request, path)
                     answer = handler(request, path)
                 request.commit()
                 return answer
@@ -273,7 +275,10 @@ class DavApp(Application):
         return _method(self._make_collection, writes=True)(self, environ, base_prefix, path, user)
 
     def do_OPTIONS(self, environ: Any, base_prefix: str, path: str, user: str, *args: Any) -> types.WSGIResponse:
-        """What the server can do; asked before any login (Evolution, Thunderbird), and once more after it."""
+        """What the server can do. Evolution and Thunderbird ask without a login as long as they are let, and would
+        not learn what is announced to their app password alone."""
+        if not user and path != "/":
+            return 401, {**self.challenge, "Content-Type": "text/plain"}, "Log in with an app password.", None
         place = current().place(path) if user else None
         posts = place is not None and place.kind == "outbox" and letters(current(), place)
         allow = f"{ALLOW}, POST" if posts else ALLOW

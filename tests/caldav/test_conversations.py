@@ -74,7 +74,8 @@ def test_thunderbird_writes_and_follows(lee: Dav) -> None:
 
 
 def test_evolution(lee: Dav) -> None:
-    assert Dav(lee.app).request("OPTIONS", "/lee/personal/").status == 200
+    assert Dav(lee.app).request("OPTIONS", "/lee/personal/").status == 401
+    assert lee.request("OPTIONS", "/lee/personal/").status == 200
     privileges = '<propfind xmlns="DAV:"><prop><current-user-privilege-set/></prop></propfind>'
     assert "<D:write/>" in ask(lee, "PROPFIND", "/lee/personal/", privileges, Depth="0").text
     ctag = '<propfind xmlns="DAV:" xmlns:CS="http://calendarserver.org/ns/"><prop><CS:getctag/></prop></propfind>'

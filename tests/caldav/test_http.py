@@ -59,8 +59,12 @@ def test_login_with_the_email_address(lite: Clinic) -> None:
     assert Dav(lite.app, "lee@test.example", lite.passwords["lee"]).propfind("/lee/").status == 207
 
 
-def test_options_tells_what_is_there_without_login(lite: Clinic) -> None:
-    answer = Dav(lite.app).request("OPTIONS", "/lee/appointments/")
+def test_options_tells_what_is_there(lite: Clinic) -> None:
+    """Thunderbird and Evolution ask without a login first; what is announced in a home depends on the app password."""
+    asked = Dav(lite.app).request("OPTIONS", "/lee/appointments/")
+    assert asked.status == 401 and asked.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert Dav(lite.app).request("OPTIONS", "/").status == 200
+    answer = lite.client("lee").request("OPTIONS", "/lee/appointments/")
     assert answer.status == 200
     tokens = [token.strip() for token in answer.headers["DAV"].split(",")]
     assert tokens == ["1", "3", "access-control", "calendar-access", "calendar-proxy", "extended-mkcol"]
