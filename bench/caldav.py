@@ -1,7 +1,8 @@
 """CalDAV: the work of calendar apps on a large calendar, ours against stock Radicale on files in the same run.
 
 Every answer that is timed is compared with what it must hold; a row with a wrong one says so instead of a figure.
-CLINICDAV_BENCH_EVENTS sets the size; the wanted ratios are those for 10,000 events.
+CLINICDAV_BENCH_EVENTS sets the size; the wanted ratios are those for 10,000 events. CLINICDAV_BENCH_ROWS chooses among
+reading, syncing, polling and writing; CLINICDAV_BENCH_POSTGRESQL=1 adds ours with two processes on PostgreSQL.
 """
 
 import os
@@ -53,75 +54,92 @@ Check = Callable[[Server, list[Answer]], str]
 
 
 class _Bench:
-    """The two servers, what their calendars hold by now, and the table's rows so far."""
+    """The servers (ours, perhaps ours on PostgreSQL, the peer last), what their calendars hold by now, and the table's
+    rows so far."""
 
-    def __init__(self, ours: Server, peer: Server, made: list[Event], monday: datetime) -> None:
-        self.ours, self.peer = ours, peer
+    def __init__(self, servers: list[Server], made: list[Event], monday: datetime) -> None:
+        self.servers = servers
         self.made = {event.href: event for event in made}
         self.monday = monday
         self.random = Random(2)
         self.rows: list[list[str]] = []
 
+    @property
+    def ours(self) -> list[Server]:
+        return self.servers[:-1]
+
+    @property
+    def peer(self) -> Server:
+        return self.servers[-1]
+
+    def timings(self) -> dict[str, Timing]:
+        return {server.name: Timing() for server in self.servers}
+
     def row(
         self, name: str, wanted: str, work: Work, check: Check, *, prepare: Work | None = None, per: int = 1
     ) -> None:
-        """Time `work` on both in turn, and add the row. `per`: how many requests it makes."""
-        print(f"  {name} …", file=sys.stderr, flush=True)
-        timings = {server.name: Timing() for server in (self.ours, self.peer)}
+        """Time `work` on all in turn, and add the row. `per`: how many requests it makes. A first round is for warming
+        up, unless one such request takes so long that it makes no difference."""
+        say(name)
+        timings = self.timings()
         began = perf_counter()
         for number in range(_ROUNDS + 1):
-            for server in (self.ours, self.peer):
+            for server in self.servers:
                 if prepare is not None:
                     server.connect()
                     prepare(server)
-                _time(server, work, check, timings[server.name], count=number > 0)
+                slow = bool(timings[server.name].seconds)
+                if not (slow and timings[server.name].seconds[0] > _SECONDS):
+                    _time(server, work, check, timings[server.name], warm=number > 0)
             if number and perf_counter() - began > _SECONDS:
                 break
         self.add(name, wanted, timings, per)
 
     def add(self, name: str, wanted: str, timings: dict[str, Timing], per: int) -> None:
-        ours, peer = timings[self.ours.name], timings[self.peer.name]
+        peer = timings[self.peer.name]
         wrong = [f"{name}: {timing.wrong}" for name, timing in timings.items() if timing.wrong]
-        ratio = f"{peer.typical / ours.typical:.1f}×" if not wrong else "wrong"
-        cpu = f"{peer.cpu / ours.cpu:.1f}×" if ours.cpu >= 0.05 else "–"
-        times = [ms(ours.typical / per), ms(peer.typical / per)]
-        self.rows.append([name, ratio, wanted, cpu, *times, "; ".join(wrong) or "equal"])
+        ratios, cpu, times = [], [], []
+        for server in self.ours:
+            ours = timings[server.name]
+            ratios.append(f"{peer.typical / ours.typical:.1f}×" if not wrong else "wrong")
+            own = ours.cpu / len(ours.seconds)
+            cpu.append(f"{peer.cpu / len(peer.seconds) / own:.0f}×" if ours.cpu >= 0.05 else "–")
+            times.append(ms(ours.typical / per))
+        self.rows.append([name, wanted, *ratios, cpu[0], *times, ms(peer.typical / per), "; ".join(wrong) or "equal"])
+
+
+def say(text: str) -> None:
+    print(f"  {datetime.now():%H:%M:%S} {text} …", file=sys.stderr, flush=True)
 
 
 def table() -> None:
-    count = int(os.environ.get("CLINICDAV_BENCH_EVENTS", "2000"))
+    count = int(os.environ.get("CLINICDAV_BENCH_EVENTS", "10000"))
+    asked = os.environ.get("CLINICDAV_BENCH_ROWS", "").split() or list(_ROWS)
     today = datetime.now(UTC)
     monday = datetime(today.year, today.month, today.day, tzinfo=UTC) - timedelta(days=today.weekday())
-    print(f"CalDAV: filling two calendars with {count} events …", file=sys.stderr, flush=True)
+    say(f"CalDAV: filling calendars with {count} events")
     made = corpus.events(count, monday)
-    with servers.both(made) as (ours, peer):
-        bench = _Bench(ours, peer, made, monday)
-        for rows in (_reading, _syncing, _polling, _writing):
-            rows(bench)
-        memory = [ours.memory(), peer.memory()]
-        bench.rows.append(
-            [
-                "memory afterwards",
-                f"{memory[1] / memory[0]:.1f}×",
-                "≤ 150 MiB",
-                "",
-                *(f"{m:.0f} MiB" for m in memory),
-                "",
-            ]
-        )
+    with servers.all_of(made, "CLINICDAV_BENCH_POSTGRESQL" in os.environ) as running:
+        bench = _Bench(running, made, monday)
+        for name in asked:
+            _ROWS[name](bench)
+        memory = [server.memory() for server in running]
+        ratios = [f"{memory[-1] / held:.1f}×" for held in memory[:-1]]
+        bench.rows.append(["memory afterwards", "≤ 150 MiB", *ratios, "", *(f"{held:.0f} MiB" for held in memory), ""])
+    names = ["ours", "two processes, PostgreSQL"][: len(bench.ours)]
     show(
         f"CalDAV with {count} events over two years: how many times as fast as stock Radicale",
-        ["work", "ratio", "wanted at 10,000", "CPU ratio", "ours, a request", "Radicale", "answers"],
+        ["work", "wanted at 10,000", *names, "CPU", *(f"{name}, a request" for name in names), "Radicale", "answers"],
         bench.rows,
     )
 
 
-def _time(server: Server, work: Work, check: Check, timing: Timing, *, count: bool) -> None:
+def _time(server: Server, work: Work, check: Check, timing: Timing, *, warm: bool = True) -> None:
     server.connect()
     cpu, began = server.cpu(), perf_counter()
     answers = work(server)
     seconds = perf_counter() - began
-    if count:
+    if warm or seconds > _SECONDS:
         timing.seconds.append(seconds)
         timing.cpu += server.cpu() - cpu
     timing.wrong = timing.wrong or check(server, answers)
@@ -256,7 +274,7 @@ def _syncing(bench: _Bench) -> None:
     def change(server: Server) -> list[Answer]:
         if server.name not in tokens:
             tokens[server.name] = _token(_asking("REPORT", _sync(""))(server)[0])
-        if server is bench.ours:
+        if server is bench.servers[0]:
             event = bench.random.choice(single)
             event.summary += " again"
             changed["href"] = event.href
@@ -282,15 +300,15 @@ def _token(answer: Answer) -> str:
 
 def _polling(bench: _Bench) -> None:
     name = f"ctag, {_POLLERS} connections"
-    print(f"  {name} …", file=sys.stderr, flush=True)
-    timings = {}
-    for server in (bench.ours, bench.peer):
-        timing = timings[server.name] = Timing()
-        _time(server, lambda server: _poll(server, 1), _one_ctag, timing, count=True)
-        each = max(1, min(100, int(3 / timing.seconds[0])))
+    say(name)
+    timings = bench.timings()
+    for server in bench.servers:
+        timing = timings[server.name]
+        _time(server, lambda server: _poll(server, 1), _one_ctag, timing)
+        each = max(1, min(200, int(3 / timing.seconds[0])))
         timing.seconds, timing.cpu = [], 0.0
         for _ in range(3):
-            _time(server, lambda server, each=each: _poll(server, each), _one_ctag, timing, count=True)
+            _time(server, lambda server, each=each: _poll(server, each), _one_ctag, timing)
         timing.seconds = [seconds / each for seconds in timing.seconds]
         timing.cpu /= each
     bench.add(name, "700×", timings, _POLLERS)
@@ -298,16 +316,9 @@ def _polling(bench: _Bench) -> None:
 
 def _poll(server: Server, each: int) -> list[Answer]:
     body, headers = _propfind("CS:getctag"), {"Content-Type": "application/xml", "Depth": "0"}
-
-    def poller(_number: int) -> list[Answer]:
-        connection = server.connection()
-        try:
-            return [server.ask("PROPFIND", _CALENDAR, body, headers, connection) for _ in range(each)]
-        finally:
-            connection.close()
-
     with ThreadPoolExecutor(_POLLERS) as pool:
-        return [answer for answers in pool.map(poller, range(_POLLERS)) for answer in answers]
+        polled = pool.map(lambda _number: server.ask_again("PROPFIND", _CALENDAR, body, headers, each), range(_POLLERS))
+        return [answer for answers in polled for answer in answers]
 
 
 def _one_ctag(_server: Server, answers: list[Answer]) -> str:
@@ -323,7 +334,7 @@ def _writing(bench: _Bench) -> None:
     chosen: list[Event] = []
 
     def choose(server: Server) -> list[Answer]:
-        if server is bench.ours:
+        if server is bench.servers[0]:
             chosen[:] = bench.random.sample(single, 10)
             for event in chosen:
                 event.summary += " changed"
@@ -346,7 +357,7 @@ def _writing(bench: _Bench) -> None:
 
 def _put_new(bench: _Bench, count: int, connections: int) -> None:
     name = f"PUT of {count} new, {connections} connection{'s' if connections > 1 else ''}"
-    print(f"  {name} …", file=sys.stderr, flush=True)
+    say(name)
     calendar = f"new{connections}/"
     new = corpus.events(count, bench.monday, seed=connections, name=f"new{connections}")
     wanted = {event.href: event for event in new}
@@ -374,11 +385,11 @@ def _put_new(bench: _Bench, count: int, connections: int) -> None:
         return _difference(set(found), set(wanted)) or _same_texts(found, wanted)
 
     span = bench.monday - timedelta(days=800), bench.monday + timedelta(days=800)
-    timings = {server.name: Timing() for server in (bench.ours, bench.peer)}
-    for server in (bench.ours, bench.peer):
+    timings = bench.timings()
+    for server in bench.servers:
         server.connect()
         server.ask("MKCALENDAR", calendar)
-        _time(server, put, check, timings[server.name], count=True)
+        _time(server, put, check, timings[server.name])
     bench.add(name, "7×", timings, count)
 
 
@@ -387,3 +398,11 @@ _ICS = {"Content-Type": "text/calendar; charset=utf-8"}
 
 def _put(server: Server, calendar: str, event: Event) -> Answer:
     return server.ask("PUT", calendar + event.href, event.text(), _ICS)
+
+
+_ROWS: dict[str, Callable[[_Bench], None]] = {
+    "reading": _reading,
+    "syncing": _syncing,
+    "polling": _polling,
+    "writing": _writing,
+}

@@ -2,20 +2,28 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
+import radicale.config
+import radicale.storage
+
 from bench.corpus import Event
+from bench.practice import POSTGRESQL
 from ical.lines import parse
 from storage import accounts, collections, objects
 from storage.db import Database
@@ -25,6 +33,7 @@ from storage.writes import Write
 
 USER = "bench"
 _ATTEMPTS = 5
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 _RADICALE = """[server]
@@ -97,6 +106,35 @@ class Server:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
+    def ask_again(self, method: str, path: str, body: str, headers: dict[str, str], times: int) -> list[Answer]:
+        """The same request over and over on one connection, with as little of this process's time as can be."""
+        login = b64encode(f"{USER}:{self.password}".encode()).decode()
+        told = {"Host": "127.0.0.1", "Authorization": f"Basic {login}", "Content-Length": str(len(body)), **headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        request = f"{method} {self.home}{path} HTTP/1.1\r\n{head}\r\n{body}".encode()
+        answers: list[Answer] = []
+        line: socket.socket | None = None
+        lost = 0
+        while len(answers) < times:
+            try:
+                if line is None:
+                    line = socket.create_connection(("127.0.0.1", self.port), 600)
+                    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                line.sendall(request)
+                answer, kept = _received(line)
+                answers.append(answer)
+            except ConnectionError:
+                lost += 1
+                if lost > times + _ATTEMPTS:
+                    raise
+                kept = False
+            if not kept and line is not None:
+                line.close()
+                line = None
+        if line is not None:
+            line.close()
+        return answers
+
     def pids(self) -> list[int]:
         """The server's processes."""
         found = [self.process.pid]
@@ -125,21 +163,67 @@ class Server:
         return kilobytes / 1024
 
 
+def _received(line: socket.socket) -> tuple[Answer, bool]:
+    """One answer, and whether the connection is kept."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        more = line.recv(65536)
+        if not more:
+            raise ConnectionResetError("closed before an answer")
+        got += more
+    head, _, body = got.partition(b"\r\n\r\n")
+    named = _LENGTH.search(head)
+    while named is None or len(body) < int(named[1]):
+        more = line.recv(65536)
+        if not more:
+            break
+        body += more
+    kept = named is not None and head.startswith(b"HTTP/1.1") and b"connection: close" not in head.lower()
+    return Answer(int(head[9:12]), "", body), kept
+
+
 @contextmanager
-def both(made: Sequence[Event]) -> Iterator[tuple[Server, Server]]:
-    """(ours, Radicale), each with `made` in the calendar personal/."""
+def all_of(made: Sequence[Event], postgresql: bool) -> Iterator[list[Server]]:
+    """Ours with one process on SQLite, when asked for ours with two processes on PostgreSQL, and Radicale, each with
+    `made` in the calendar personal/. They are filled at the same time, without a server between."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        yield (
-            stack.enter_context(_running(_ours(folder / "ours", made))),
-            stack.enter_context(_running(_radicale(folder / "radicale", made))),
-        )
+        pool = stack.enter_context(ProcessPoolExecutor(2, mp_context=get_context("spawn")))
+        homes = {"ours": (folder / "ours", f"sqlite:///{folder}/ours/clinicdav.sqlite3", 1)}
+        if postgresql:
+            url = stack.enter_context(_postgresql())
+            homes["ours, two processes on PostgreSQL"] = (folder / "postgresql", url, 2)
+        passwords = [pool.submit(_fill, home, url, made) for home, url, _workers in homes.values()]
+        peer, shares = _write_files(folder / "radicale", made)
+        parsed = [pool.submit(_parse_ahead, peer, share) for share in shares]
+        for number, done in enumerate(as_completed(parsed), 1):
+            done.result()
+            print(f"  Radicale has parsed {number} of {len(parsed)} shares", file=sys.stderr, flush=True)
+        servers = [
+            stack.enter_context(_running(_ours(name, home, url, workers, password.result())))
+            for (name, (home, url, workers)), password in zip(homes.items(), passwords, strict=True)
+        ]
+        servers.append(stack.enter_context(_running(_radicale(peer))))
+        yield servers
 
 
-def _ours(home: Path, made: Sequence[Event]) -> Server:
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    """The URL of a database that is removed afterwards."""
+    name = f"clinicdav_bench_{os.getpid()}"
+    with psycopg.connect(POSTGRESQL, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            yield POSTGRESQL.rpartition("/")[0] + f"/{name}"
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _fill(home: Path, url: str, made: Sequence[Event]) -> str:
+    """A practice with one doctor, whose app password is given back."""
     home.mkdir()
     create_secret(home)
-    settings = Settings(home=home, database_url=f"sqlite:///{home}/clinicdav.sqlite3")
+    settings = Settings(home=home, database_url=url)
     db = Database(settings.database_url, settings)
     db.upgrade()
     now = datetime.now(UTC)
@@ -156,30 +240,49 @@ def _ours(home: Path, made: Sequence[Event]) -> Server:
                 session.flush()
                 session.expunge_all()
                 calendar = session.merge(calendar)
+            if number % 2000 == 1999:
+                print(f"  {number + 1} events in {home.name}", file=sys.stderr, flush=True)
     db.dispose()
+    return password
+
+
+def _ours(name: str, home: Path, url: str, workers: int, password: str) -> Server:
     port = _free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLINICDAV_")}
-    environment["CLINICDAV_HOME"] = str(home)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "web.cli", "serve", "--port", str(port)], env=environment, stdout=subprocess.DEVNULL
-    )
-    return Server("ours", port, f"/dav/{USER}/", password, process)
+    environment |= {"CLINICDAV_HOME": str(home), "CLINICDAV_DATABASE_URL": url}
+    command = [sys.executable, "-m", "web.cli", "serve", "--port", str(port), "--workers", str(workers)]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
+    return Server(name, port, f"/dav/{USER}/", password, process)
 
 
-def _radicale(folder: Path, made: Sequence[Event]) -> Server:
+def _write_files(folder: Path, made: Sequence[Event]) -> tuple[Path, list[list[str]]]:
+    """Radicale's folder, and the names of the events in shares of a thousand."""
     calendar = folder / "storage" / "collection-root" / USER / "personal"
     calendar.mkdir(parents=True)
     (folder / "users").write_text(f"{USER}:bench\n")
     (calendar / ".Radicale.props").write_text(json.dumps({"tag": "VCALENDAR"}))
     for event in made:
         (calendar / event.href).write_bytes(event.text().encode())
-    port = _free_port()
-    (folder / "config").write_text(_RADICALE.format(port=port, folder=folder))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "radicale", "--config", str(folder / "config")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    (folder / "config").write_text(_RADICALE.format(port=_free_port(), folder=folder))
+    return folder, [[event.href for event in made[at : at + 1000]] for at in range(0, len(made), 1000)]
+
+
+def _parse_ahead(folder: Path, hrefs: list[str]) -> None:
+    """Let Radicale's own storage parse these events into its cache: a server's first answer would take minutes."""
+    configuration = radicale.config.load([(str(folder / "config"), False)])
+    configuration.update({"storage": {"_filesystem_fsync": "False"}}, "bench", privileged=True)
+    storage = radicale.storage.load(configuration)
+    with storage.acquire_lock("r", USER):
+        (calendar,) = storage.discover(f"/{USER}/personal/", "0")
+        for _item in calendar.get_multi(hrefs):
+            pass
+
+
+def _radicale(folder: Path) -> Server:
+    port = int(re.search(r"127\.0\.0\.1:(\d+)", (folder / "config").read_text())[1])
+    command = [sys.executable, "-m", "radicale", "--config", str(folder / "config")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return Server("radicale", port, f"/{USER}/", "bench", process)
 
 
