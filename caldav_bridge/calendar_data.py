@@ -58,6 +58,8 @@ def read(element: Element) -> CalendarData:
     expand = _range(element, "expand")
     if expand is not None and expand.last - expand.first > MAX_EXPANSION:
         raise TooWide()
+    # §9.6.7: no VFREEBUSY is stored, so there is nothing to limit.
+    _range(element, "limit-freebusy-set")
     comp = element.find(caldav("comp"))
     return CalendarData(expand, _range(element, "limit-recurrence-set"), None if comp is None else _part(comp))
 

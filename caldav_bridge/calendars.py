@@ -7,7 +7,7 @@ from radicale.storage import BaseStorage
 from caldav_bridge import refusals, render, xml
 from caldav_bridge.context import Request
 from caldav_bridge.limits import MAX_CALENDARS
-from caldav_bridge.propfind import DAV_HEADER
+from caldav_bridge.propfind import DAV_HEADER, prefers_minimal
 from caldav_bridge.proppatch import judge, propstats
 from caldav_bridge.refusals import Answer, Denied
 from caldav_bridge.rights import letters
@@ -51,7 +51,8 @@ def _make(request: Request, storage: BaseStorage, path: str, body: Element | Non
     props = {name: value for name, value in changes.items() if value is not None}
     props["component"] = ",".join(_components(asked))
     storage.create_collection(path, props=props)
-    return Answer(201, headers={**DAV_HEADER, "Cache-Control": "no-cache"})
+    applied = {"Preference-Applied": "return=minimal"} if prefers_minimal(request) else {}
+    return Answer(201, headers={**DAV_HEADER, "Cache-Control": "no-cache", **applied})
 
 
 def _check_place(request: Request, path: str) -> None:

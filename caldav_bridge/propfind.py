@@ -16,10 +16,11 @@ from storage import collections, served
 
 
 def propfind(request: Request, path: str) -> Answer:
-    depth = request.header("Depth").lower() or "0"
+    depth, _, without_root = request.header("Depth").lower().replace(" ", "").partition(",")
+    depth = depth or "0"
     if depth == "infinity":
         raise refusals.denied(403, dav("propfind-finite-depth"))
-    if depth not in ("0", "1"):
+    if depth not in ("0", "1") or without_root not in ("", "noroot"):
         raise Denied(refusals.text(400, "The Depth is 0 or 1."))
     body = xml.parse(request.body)
     if body is not None and body.tag != dav("propfind"):
@@ -27,12 +28,15 @@ def propfind(request: Request, path: str) -> Answer:
     place = readable(request, path)
     if place.kind == "member" and Collection(request, place).object(place.href) is None:
         raise refusals.not_found()
-    minimal = prefers_minimal(request)
+    minimal, preferred = prefers_minimal(request), "depth-noroot" in preferences(request)
     if body is not None and body.find(dav("propname")) is not None:
-        found: Iterable[str] = _names_only(request, place, depth)
+        found: Iterator[str] = _names_only(request, place, depth)
     else:
         found = _responses(request, place, depth, body, minimal)
-    headers = {"Preference-Applied": "return=minimal"} if minimal else {}
+    if depth == "1" and place.kind != "member" and (without_root or preferred):
+        next(found)
+    applied = ["return=minimal"] * minimal + ["depth-noroot"] * preferred
+    headers = {"Preference-Applied": ", ".join(applied)} if applied else {}
     return Answer(207, render.multistatus(found), render.XML, {**dav_header(request, place), **headers})
 
 
@@ -50,8 +54,14 @@ def dav_header(request: Request, place: Place | None) -> dict[str, str]:
 
 def prefers_minimal(request: Request) -> bool:
     """RFC 8144 §2.1, and Microsoft's older `Brief: t`."""
-    preferences = [part.strip().replace(" ", "") for part in request.header("Prefer").lower().split(",")]
-    return "return=minimal" in preferences or "return-minimal" in preferences or request.header("Brief").lower() == "t"
+    return not preferences(request).isdisjoint(("return=minimal", "return-minimal")) or (
+        request.header("Brief").lower() == "t"
+    )
+
+
+def preferences(request: Request) -> set[str]:
+    """What a client would like (RFC 7240 §2), in small letters and without spaces."""
+    return set(request.header("Prefer").lower().replace(" ", "").replace('"', "").split(","))
 
 
 def wanted_names(prop: Iterable[Element]) -> list[str]:

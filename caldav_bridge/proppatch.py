@@ -2,19 +2,20 @@
 
 from xml.etree.ElementTree import Element, tostring
 
-from caldav_bridge import properties, refusals, render, xml
+from caldav_bridge import properties, refusals, render, xml, zones
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Request
-from caldav_bridge.propfind import DAV_HEADER, wanted_names
+from caldav_bridge.propfind import DAV_HEADER, prefers_minimal, wanted_names
 from caldav_bridge.refusals import Answer, Denied, need_privileges
 from caldav_bridge.resources import readable
 from caldav_bridge.rights import letters
 from caldav_bridge.xml import caldav, dav
-from ical import lines
-from ical.errors import InvalidCalendarData
 from storage import served
+from storage.collections import TIMEZONE
 
 MAX_VALUE = 65_536
+
+_SETTABLE = {*properties.DEAD, zones.TIMEZONE_ID}
 
 
 class CannotSet(Exception):
@@ -43,6 +44,9 @@ def proppatch(request: Request, path: str) -> Answer:
         served.lock(request.session, calendar.row)
         kept = {name: value for name, value in calendar.row.props.items() if name not in changes}
         calendar.set_meta(kept | {name: value for name, value in changes.items() if value is not None})
+    if not failed and prefers_minimal(request):
+        # RFC 8144 §2.2: there is nothing to say.
+        return Answer(204, headers={**DAV_HEADER, "Preference-Applied": "return=minimal"})
     answer = f"<D:response>{render.href(request.prefix + place.path)}{propstats(asked, failed)}</D:response>"
     return Answer(207, render.multistatus([answer]), render.XML, DAV_HEADER)
 
@@ -72,9 +76,10 @@ def judge(
         if creating and name in (caldav("supported-calendar-component-set"), dav("resourcetype")):
             continue
         try:
-            if not on_calendar or name not in properties.DEAD:
+            if not on_calendar or name not in _SETTABLE:
                 raise CannotSet(403, "<D:cannot-modify-protected-property/>")
-            changes[name] = _value(given) if setting else None
+            # RFC 7809 §5.2: the zone's name and its definition are one.
+            changes[TIMEZONE if name == zones.TIMEZONE_ID else name] = _value(given) if setting else None
         except CannotSet as why:
             failed[name] = why
     return changes, failed
@@ -83,29 +88,24 @@ def judge(
 def _value(given: Element) -> str:
     """The XML to keep for the element of a dead property. Raises CannotSet."""
     name = str(given.tag)
+    if name == zones.TIMEZONE_ID:
+        definition = zones.definition((given.text or "").strip())
+        if definition is None:
+            raise CannotSet(403, "<C:valid-timezone/>")
+        return definition
     kept = render.escape(given.text or "").replace("&#13;", "\r") + "".join(
         tostring(inner, encoding="unicode") for inner in given
     )
     if len(kept) > MAX_VALUE:
         raise CannotSet(507)
-    if name == caldav("calendar-timezone"):
-        _check_timezone("".join(given.itertext()))
+    if name == TIMEZONE and zones.read("".join(given.itertext()).strip()) is None:
+        raise CannotSet(403, "<C:valid-calendar-data/>")
     if name == caldav("schedule-calendar-transp") and [inner.tag for inner in given] not in (
         [caldav("opaque")],
         [caldav("transparent")],
     ):
         raise CannotSet(409)
     return kept
-
-
-def _check_timezone(text: str) -> None:
-    """RFC 4791 §5.2.2: an iCalendar object with exactly one VTIMEZONE."""
-    try:
-        calendar = lines.parse(text.strip())
-    except InvalidCalendarData:
-        raise CannotSet(403, "<C:valid-calendar-data/>") from None
-    if calendar.name != "VCALENDAR" or [inner.name for inner in calendar.components()] != ["VTIMEZONE"]:
-        raise CannotSet(403, "<C:valid-calendar-data/>")
 
 
 def propstats(asked: list[tuple[Element, bool]], failed: dict[str, CannotSet]) -> str:

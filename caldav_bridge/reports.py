@@ -1,17 +1,17 @@
 """REPORT: one function per report. RFC 4791 §7.8–7.10, RFC 6578 §3, RFC 3744 §9.4–9.5, RFC 3253 §3.8."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import tzinfo
+from datetime import MAXYEAR, MINYEAR, datetime, timedelta, tzinfo
 from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
 
 from radicale import pathutils
 
-from caldav_bridge import acl, calendar_data, filters, principals, properties, refusals, render, responses, xml
+from caldav_bridge import acl, calendar_data, filters, principals, properties, refusals, render, responses, xml, zones
 from caldav_bridge.calendar_data import TooWide, UnsupportedData
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Place, Request
-from caldav_bridge.filters import BadFilter, CompFilter
+from caldav_bridge.filters import BadFilter, CompFilter, TimeRange
 from caldav_bridge.limits import MAX_EXPANDED, MAX_FREE_BUSY, MAX_HREFS
 from caldav_bridge.properties import Resource
 from caldav_bridge.propfind import DAV_HEADER, prefers_minimal, wanted_names
@@ -19,14 +19,16 @@ from caldav_bridge.refusals import Answer, Denied
 from caldav_bridge.resources import readable
 from caldav_bridge.rights import letters
 from caldav_bridge.xml import caldav, dav
-from ical import freebusy, lines, timezones
-from ical.errors import InvalidCalendarData, TooManyInstances
+from ical import freebusy, lines, recurrence
+from ical.errors import TooManyInstances
 from storage import served
 from storage.served import Row
 
 Report = Callable[[Request, Place, Element], Answer]
 
 CALENDAR_DATA = caldav("calendar-data")
+
+_ZONES_APART = timedelta(hours=26)
 
 
 def report(request: Request, path: str) -> Answer:
@@ -51,7 +53,7 @@ class Writer:
     """Writes the `response` of members: the properties asked for, and their calendar data."""
 
     def __init__(self, request: Request, calendar: Place, body: Element, zone: tzinfo | None = None) -> None:
-        self._zone = zone or zone_of(calendar)
+        self._zone = zone or zones.of_calendar(calendar)
         self._budget = MAX_EXPANDED
         prop = body.find(dav("prop"))
         wanted = wanted_names(prop) if prop is not None else _all_or_names(body)
@@ -83,12 +85,6 @@ def _all_or_names(body: Element) -> list[str]:
     return properties.names(member, allprop=body.find(dav("propname")) is None)
 
 
-def zone_of(place: Place) -> tzinfo:
-    """The zone in which floating times and whole days are read."""
-    assert place.owner is not None
-    return timezones.zone(place.owner.timezone)
-
-
 def _multistatus(request: Request, found: Iterator[str] | Sequence[str], tail: str = "") -> Answer:
     headers = {"Preference-Applied": "return=minimal"} if prefers_minimal(request) else {}
     return Answer(207, render.multistatus(found, tail), render.XML, {**DAV_HEADER, **headers})
@@ -104,7 +100,7 @@ def calendar_query(request: Request, place: Place, body: Element) -> Answer:
         calendar, hrefs = _calendar_of(place), {place.href}
     elif request.header("Depth") == "0":
         return _multistatus(request, [])
-    zone = _zone_asked(body) or zone_of(place)
+    zone = zones.asked(body) or zones.of_calendar(calendar)
     writer = Writer(request, calendar, body, zone)
     rows = matching(request, calendar, wanted, zone, writer.columns)
     return _multistatus(request, [writer.write(row) for row in rows if hrefs is None or row.href in hrefs])
@@ -127,6 +123,9 @@ def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, c
         return _judged(collection.members(**judged), wanted, zone)
     if only.name == "VEVENT" and only.time_range is not None:
         span = only.time_range
+        if not zones.is_stored(place, zone):
+            rows = collection.members_in_range(*_wider(span), **judged)
+            return _judged(rows, wanted, zone)
         if only.is_plain:
             return collection.members_in_range(span.start, span.end, **columns)
         return _judged(collection.members_in_range(span.start, span.end, **judged), wanted, zone)
@@ -135,22 +134,15 @@ def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, c
     return _judged(collection.members(component=only.name, **judged), wanted, zone)
 
 
+def _wider(span: TimeRange) -> tuple[datetime | None, datetime | None]:
+    """What the tables, which know floating times in the owner's zone, must be asked for any zone."""
+    first = None if span.start is None or span.start.year < MINYEAR + 1 else span.start - _ZONES_APART
+    last = None if span.end is None or span.end.year > MAXYEAR - 1 else span.end + _ZONES_APART
+    return first, last
+
+
 def _judged(rows: list[Row], wanted: CompFilter, zone: tzinfo) -> list[Row]:
     return [row for row in rows if filters.matches(wanted, lines.parse(row.text), zone)]
-
-
-def _zone_asked(body: Element) -> tzinfo | None:
-    """CALDAV:timezone in a query: the zone for floating times (§9.8)."""
-    given = body.find(caldav("timezone"))
-    if given is None:
-        return None
-    try:
-        calendar = lines.parse((given.text or "").strip())
-        for definition in calendar.components("VTIMEZONE"):
-            return timezones.resolve(definition.plain("TZID"), calendar)
-    except InvalidCalendarData:
-        raise BadFilter("valid-calendar-data") from None
-    raise BadFilter("valid-calendar-data")
 
 
 def _calendar_of(place: Place) -> Place:
@@ -243,7 +235,15 @@ def free_busy_query(request: Request, place: Place, body: Element) -> Answer:
         raise Denied(refusals.text(400, "The time-range needs a start and an end."))
     if span.end - span.start > MAX_FREE_BUSY:
         raise TooWide()
-    periods = served.busy_periods(request.session, Collection(request, place).row, span.start, span.end)
+    zone = zones.of_calendar(place)
+    if zones.is_stored(place, zone):
+        periods = served.busy_periods(request.session, Collection(request, place).row, span.start, span.end)
+    else:
+        periods = [
+            freebusy.Period(busy.start, busy.end, freebusy.busy_type(busy.component))
+            for row in Collection(request, place).members_in_range(*_wider(span), text=True)
+            for busy in recurrence.occurrences(lines.parse(row.text), zone, span.start, span.end)
+        ]
     text = freebusy.vfreebusy(periods, span.start, span.end, request.now)
     return Answer(200, text.encode(), "text/calendar; charset=utf-8", DAV_HEADER)
 

@@ -71,7 +71,7 @@ def ensure_home(session: Session, account: Account, now: datetime) -> None:
                 COLOUR: built_in.colour,
                 ORDER: str(order),
                 DESCRIPTION: escape(built_in.description),
-                TIMEZONE: escape(_timezone_text(account.timezone)),
+                TIMEZONE: escape(timezone_text(account.timezone)),
             }
             if built_in.kind == "hours":
                 props[TRANSP] = '<transparent xmlns="urn:ietf:params:xml:ns:caldav"/>'
@@ -107,7 +107,7 @@ def create(
         raise InvalidInput("A calendar cannot have this name.", field="name")
     if name in RESERVED or find(session, owner.username, name) is not None:
         raise CollectionExists()
-    given = {DISPLAYNAME: escape(name), TIMEZONE: escape(_timezone_text(owner.timezone)), **props}
+    given = {DISPLAYNAME: escape(name), TIMEZONE: escape(timezone_text(owner.timezone)), **props}
     made = _add(session, owner, name, "plain", given, component, now)
     session.flush()
     return made
@@ -159,7 +159,8 @@ def _add(
     return collection
 
 
-def _timezone_text(key: str) -> str:
+def timezone_text(key: str) -> str:
+    """The value of calendar-timezone for an IANA zone. Raises InvalidInput."""
     calendar = Component("VCALENDAR")
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", "-//ClinicDAV//ClinicDAV//EN")

@@ -3,7 +3,7 @@
 import pytest
 
 from storage.collections import BUILT_IN
-from tests.caldav.helpers import NAMESPACES, A, C, Clinic, D, Dav, calendar, event
+from tests.caldav.helpers import NAMESPACES, A, Answer, C, Clinic, D, Dav, calendar, event
 
 SET = "<D:set><D:prop>{}</D:prop></D:set>"
 
@@ -138,6 +138,18 @@ def test_what_apps_set_at_once_is_kept(lee: Dav) -> None:
     read = lee.propfind("/lee/appointments/", *values)
     assert {prop.text for prop in read.xml.iter(f"{C}default-alarm-vevent-date")} == {alarm}
     assert set(read.statuses().values()) == {200}
+
+
+def test_prefer_minimal_says_nothing_of_success(lee: Dav) -> None:
+    def proppatch(inner: str) -> Answer:
+        body = f"<D:propertyupdate {NAMESPACES}>{SET.format(inner)}</D:propertyupdate>"
+        return lee.request("PROPPATCH", "/lee/personal/", body, {"Prefer": "return=minimal"})
+
+    done = proppatch("<A:calendar-order>7</A:calendar-order>")
+    assert (done.status, done.body) == (204, b"")
+    assert proppatch("<D:getetag>x</D:getetag>").statuses() == {f"{D}getetag": 403}
+    made = lee.request("MKCALENDAR", "/lee/tennis/", headers={"Prefer": "return=minimal"})
+    assert (made.status, made.headers["Preference-Applied"]) == (201, "return=minimal")
 
 
 def test_removing_a_property(lee: Dav) -> None:

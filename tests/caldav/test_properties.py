@@ -165,6 +165,18 @@ def test_prefer_minimal_leaves_out_what_is_missing(lee: Dav) -> None:
         assert 404 not in answer.statuses().values()
 
 
+def test_prefer_depth_noroot_leaves_out_the_collection(lee: Dav) -> None:
+    lee.put("/lee/personal/a.ics", event())
+    for headers in ({"Prefer": "depth-noroot"}, {"Depth": "1, noroot"}):
+        answer = lee.request("PROPFIND", "/lee/personal/", headers={"Depth": "1", **headers})
+        assert answer.hrefs == ["/dav/lee/personal/a.ics"]
+    both = lee.propfind("/lee/", "D:displayname", depth="1", Prefer="return=minimal, depth-noroot")
+    assert both.headers["Preference-Applied"] == "return=minimal, depth-noroot"
+    assert "/dav/lee/" not in both.hrefs
+    alone = lee.propfind("/lee/", "D:displayname", Prefer="depth-noroot")
+    assert alone.hrefs == ["/dav/lee/"]
+
+
 def test_what_discovery_asks_for_is_there_or_404(lee: Dav) -> None:
     """Apple Calendar and DAVx5 ask for much that only Apple's server has."""
     missing = (

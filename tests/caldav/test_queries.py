@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.caldav.helpers import Clinic, D, Dav, calendar, event
+from tests.caldav.helpers import Answer, Clinic, D, Dav, calendar, event
 
 DAY = '<C:comp-filter name="VEVENT"><C:time-range start="{0}T000000Z" end="{1}T000000Z"/></C:comp-filter>'
 
@@ -259,6 +259,17 @@ def test_limit_recurrence_set(filled: Dav) -> None:
     assert overrides("20261201", "20261202") == 0
     assert overrides("20261026", "20261027") == 1
     assert overrides("20261027", "20261028") == 1
+
+
+def test_limit_freebusy_set_has_nothing_to_limit(filled: Dav) -> None:
+    def answer(span: str) -> Answer:
+        data = f"<C:calendar-data><C:limit-freebusy-set {span}/></C:calendar-data>"
+        return filled.query("/lee/personal/", '<C:comp-filter name="VEVENT"/>', data)
+
+    limited = answer('start="20261124T000000Z" end="20261125T000000Z"')
+    assert limited.data == filled.query("/lee/personal/", '<C:comp-filter name="VEVENT"/>').data
+    refused = answer('start="20261124T000000Z"')
+    assert (refused.status, refused.condition) == (403, "valid-filter")
 
 
 def test_partial_calendar_data(filled: Dav) -> None:
