@@ -1,6 +1,5 @@
 """Hostile XML, HTTP and iCalendar: never a 5xx, soon answered, nothing stored."""
 
-import random
 import time
 
 import pytest
@@ -67,6 +66,16 @@ EVENTS = {
 }
 
 
+CONDITIONS = {
+    "endless count": "max-instances",
+    "method": "valid-calendar-object-resource",
+    "year 9999": "max-date-time",
+    "year 0": "min-date-time",
+    "many exdates": "max-instances",
+    "attendees": "max-attendees-per-instance",
+}
+
+
 @pytest.mark.parametrize("name", EVENTS)
 def test_hostile_events(lee: Dav, name: str) -> None:
     lines = EVENTS[name]
@@ -78,7 +87,7 @@ def test_hostile_events(lee: Dav, name: str) -> None:
         text = text.replace("VERSION:2.0", "VERSION:2.0\r\nMETHOD:REQUEST")
     began = time.thread_time()
     answer = lee.put("/lee/personal/evil.ics", text)
-    assert answer.status == 403, answer.body
+    assert (answer.status, answer.condition) == (403, CONDITIONS.get(name, "valid-calendar-data")), answer.body
     assert time.thread_time() - began < 1
     assert lee.get("/lee/personal/evil.ics").status == 404
 
@@ -139,41 +148,6 @@ def test_hostile_paths(lee: Dav, number: int) -> None:
     for method in ("GET", "PUT", "PROPFIND", "REPORT", "DELETE", "MKCALENDAR", "PROPPATCH"):
         body = event() if method == "PUT" else ""
         assert lee.request(method, "/", body, {"Depth": "0"}, PATH_INFO=raw).status < 500, method
-
-
-def test_mutated_requests(lee: Dav) -> None:
-    """Bytes changed at random in good requests."""
-    chance = random.Random(4791)
-    good = {
-        "PROPFIND": f"<D:propfind {NAMESPACES}><D:prop><D:getetag/><C:calendar-data/></D:prop></D:propfind>",
-        "REPORT": f'<C:calendar-query {NAMESPACES}><D:prop><C:calendar-data><C:expand start="20261001T000000Z" end="20261201T000000Z"/></C:calendar-data></D:prop><C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="VEVENT"><C:time-range start="20261001T000000Z" end="20261201T000000Z"/></C:comp-filter></C:comp-filter></C:filter></C:calendar-query>',
-        "PROPPATCH": f"<D:propertyupdate {NAMESPACES}><D:set><D:prop><A:calendar-color>#fff</A:calendar-color></D:prop></D:set></D:propertyupdate>",
-        "PUT": event(
-            "m@test",
-            "20261124T090000",
-            "20261124T093000",
-            "RRULE:FREQ=WEEKLY;COUNT=5",
-            "EXDATE;TZID=Europe/Vienna:20261201T090000",
-            "SUMMARY:x",
-        ),
-    }
-    for _ in range(400):
-        method = chance.choice(list(good))
-        data = bytearray(good[method].encode())
-        for _ in range(chance.randint(1, 4)):
-            at = chance.randrange(len(data))
-            match chance.randrange(3):
-                case 0:
-                    data[at] = chance.randrange(256)
-                case 1:
-                    del data[at : at + chance.randint(1, 20)]
-                case _:
-                    data[at:at] = bytes(data[at : at + chance.randint(1, 40)])
-        path = "/lee/personal/m.ics" if method == "PUT" else "/lee/personal/"
-        began = time.thread_time()
-        answer = lee.request(method, path, bytes(data), {"Depth": "1"})
-        assert answer.status < 500, (method, bytes(data))
-        assert time.thread_time() - began < 1, (method, bytes(data))
 
 
 def test_costly_questions_are_bounded(lite: Clinic) -> None:
