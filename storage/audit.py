@@ -20,11 +20,12 @@ from sqlalchemy.orm import Session, SessionTransaction
 from storage.db import Database, DatabaseUnavailable, write_beside
 from storage.models import Audit, table_of
 from storage.policy import SYSTEM, Actor
+from storage.prepared import Prepared
 from storage.settings import Settings
 
 _PENDING, _TAKEN = "audit", "audit taken"
-_ADD = insert(table_of(Audit))
-_END = select(Audit.chain).order_by(Audit.id.desc()).limit(1)
+_ADD = Prepared(insert(table_of(Audit)), ("at", "actor", "action", "object", "detail", "chain"))
+_END = Prepared(select(Audit.chain).order_by(Audit.id.desc()).limit(1))
 # Any number, the same everywhere: the name of PostgreSQL's lock on the end of the chain.
 _CHAIN_LOCK = 0x436C696E69634456
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
@@ -128,12 +129,13 @@ def _take(late: deque[dict[str, Any]]) -> list[dict[str, Any]]:
 def _append(connection: Connection, settings: Settings, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    chain = connection.scalar(_END) or ""
+    end = _END.one(connection, {})
+    chain = end[0] if end else ""
     for row in rows:
         chain = row["chain"] = _link(
             settings, chain, row["at"], row["actor"], row["action"], row["object"], row["detail"]
         )
-    connection.execute(_ADD, rows)
+    _ADD.write_each(connection, rows)
 
 
 def _link(

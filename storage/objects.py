@@ -6,13 +6,14 @@ together under the owner's lock, or nothing is. The text is the truth; all the r
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, bindparam, insert, or_, select, update
-from sqlalchemy.orm import Session, make_transient_to_detached
-from sqlalchemy.orm.attributes import instance_dict, set_committed_value
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from ical import appointment as appointment_text
 from ical.diary import Window
@@ -22,6 +23,7 @@ from ical.served import served
 from storage import audit, claims, occurrences, visits
 from storage.db import has_row_locks
 from storage.models import Account, Appointment, CalendarObject, Change, Collection, Version, table_of
+from storage.prepared import Prepared, attached
 from storage.writes import Spot, Write
 
 # Their stored text has lines of ours, which no calendar app is shown.
@@ -33,30 +35,33 @@ _SECOND_REVISION = timedelta(seconds=3)
 
 # Statements that every write needs are made once: making one takes longer than running it.
 _CALENDARS = table_of(Collection)
-_COUNT_ON = (
+_COUNT_ON = Prepared(
     update(_CALENDARS)
     .where(_CALENDARS.c.id == bindparam("calendar"))
     .values(seq=_CALENDARS.c.seq + 1, changed_at=bindparam("now"))
     .returning(_CALENDARS.c.seq)
 )
 _OBJECTS = table_of(CalendarObject)
-_ADD_OBJECT = insert(_OBJECTS)
-# Its SET is what the parameters name.
-_SET_OBJECT = update(_OBJECTS).where(_OBJECTS.c.id == bindparam("object"))
-_ADD_CHANGE = insert(table_of(Change))
-_ADD_VERSION = insert(table_of(Version))
+_ADD_OBJECT = Prepared(
+    insert(_OBJECTS).returning(_OBJECTS.c.id), [column.key for column in _OBJECTS.columns if column.key != "id"]
+)
+_ADD_CHANGE = Prepared(insert(table_of(Change)), ("collection_id", "seq", "href", "deleted"))
+_ADD_VERSION = Prepared(insert(table_of(Version)), ("object_id", "seq", "stored_text", "actor", "why", "written_at"))
 
 # What was read before the lock was taken may be stale: everything is read anew behind it.
 _ANEW = select(CalendarObject).execution_options(populate_existing=True)
+_COLUMNS = [column.key for column in _OBJECTS.columns]
 _IN_CALENDAR = CalendarObject.collection_id == bindparam("calendar")
 _AT_HREF = CalendarObject.href == bindparam("href")
 _LIVE_AT = _ANEW.where(_IN_CALENDAR, _AT_HREF, CalendarObject.deleted.is_(False))
-_AT_SPOT = _ANEW.where(
-    or_(
-        and_(_IN_CALENDAR, _AT_HREF),
-        and_(_IN_CALENDAR, CalendarObject.uid == bindparam("uid")),
-        CalendarObject.id
-        == select(Appointment.object_id).where(Appointment.id == bindparam("appointment")).scalar_subquery(),
+_AT_SPOT = Prepared(
+    select(_OBJECTS).where(
+        or_(
+            and_(_IN_CALENDAR, _AT_HREF),
+            and_(_IN_CALENDAR, CalendarObject.uid == bindparam("uid")),
+            CalendarObject.id
+            == select(Appointment.object_id).where(Appointment.id == bindparam("appointment")).scalar_subquery(),
+        )
     )
 )
 
@@ -265,7 +270,8 @@ def _kind(collection: Collection, calendar: Component) -> str:
 
 def _spot(session: Session, collection: Collection, href: str, uid: str) -> Spot:
     asked = {"calendar": collection.id, "href": href, "uid": uid, "appointment": _appointment_id(uid)}
-    found = session.scalars(_AT_SPOT, asked).all()
+    rows = _AT_SPOT.rows(session, **asked)
+    found = [attached(session, CalendarObject, dict(zip(_COLUMNS, row, strict=True))) for row in rows]
     here = [obj for obj in found if obj.collection_id == collection.id]
     at_href = next((obj for obj in here if obj.href == href), None)
     live = None if at_href is None or at_href.deleted else at_href
@@ -285,28 +291,30 @@ def _appointment_id(uid: str) -> UUID | None:
 
 
 def _add(session: Session, row: dict[str, Any]) -> CalendarObject:
-    added = session.connection().execute(_ADD_OBJECT, row).inserted_primary_key
+    added = _ADD_OBJECT.one(session.connection(), row)
     assert added is not None
-    obj = CalendarObject()
-    instance_dict(obj).update(row, id=added[0])
-    make_transient_to_detached(obj)
-    session.add(obj)
-    return obj
+    return attached(session, CalendarObject, {**row, "id": added[0]})
 
 
 def _set(session: Session, obj: CalendarObject, row: Mapping[str, Any]) -> None:
     session.flush()
     changed = {name: value for name, value in row.items() if getattr(obj, name) != value}
-    session.connection().execute(_SET_OBJECT, {"object": obj.id, **changed})
+    _setting(tuple(changed)).write(session.connection(), {"object": obj.id, **changed})
     for name, value in changed.items():
         set_committed_value(obj, name, value)
 
 
+@cache
+def _setting(names: tuple[str, ...]) -> Prepared:
+    return Prepared(update(_OBJECTS).where(_OBJECTS.c.id == bindparam("object")), names)
+
+
 def _next_seq(session: Session, collection: Collection, now: datetime) -> int:
     """The calendar's next change number. The row stays locked until the commit, so numbers commit in order."""
-    seq: int | None = session.connection().execute(_COUNT_ON, {"calendar": collection.id, "now": now}).scalar()
-    if seq is None:
+    counted = _COUNT_ON.one(session.connection(), {"calendar": collection.id, "now": now})
+    if counted is None:
         raise NotFound()
+    seq: int = counted[0]
     # Not as attributes, which the next flush would write once more.
     set_committed_value(collection, "seq", seq)
     set_committed_value(collection, "changed_at", now)
@@ -323,11 +331,11 @@ def _log(session: Session, collection: Collection, obj: CalendarObject, write: W
         "why": write.why,
         "written_at": write.now,
     }
-    session.connection().execute(_ADD_VERSION, version)
+    _ADD_VERSION.write(session.connection(), version)
     action = "calendar.delete" if text is None else "calendar.put"
     audit.record(session, write.actor, action, f"object:{obj.id}", {"kind": obj.kind, "why": write.why}, write.now)
 
 
 def _log_change(session: Session, collection: Collection, seq: int, href: str, *, deleted: bool) -> None:
     change = {"collection_id": collection.id, "seq": seq, "href": href, "deleted": deleted}
-    session.connection().execute(_ADD_CHANGE, change)
+    _ADD_CHANGE.write(session.connection(), change)

@@ -18,6 +18,7 @@ from ical.lines import Component
 from storage.models import Account, CalendarObject, Occurrence, table_of
 from storage.models import Collection as Calendar
 from storage.models.base import Instant
+from storage.prepared import Prepared
 
 AHEAD = timedelta(days=731)
 BEHIND = timedelta(days=366)
@@ -43,9 +44,11 @@ class Busy(NamedTuple):
 
 
 _TABLE = table_of(Occurrence)
-_ADD = insert(_TABLE)
-_REMOVE = delete(_TABLE).where(_TABLE.c.object_id == bindparam("object"))
-_OF_OBJECT = select(*(_TABLE.c[name] for name in Busy._fields)).where(_TABLE.c.object_id == bindparam("object"))
+_ADD = Prepared(insert(_TABLE), Busy._fields)
+_REMOVE = Prepared(delete(_TABLE).where(_TABLE.c.object_id == bindparam("object")))
+_OF_OBJECT = Prepared(
+    select(*(_TABLE.c[name] for name in Busy._fields)).where(_TABLE.c.object_id == bindparam("object"))
+)
 _COLUMNS = [getattr(Occurrence, name) for name in Busy._fields]
 
 
@@ -125,20 +128,19 @@ def _facts(kind: str, owner: Account, component: Component) -> dict[str, Any]:
 
 def replace(session: Session, obj: CalendarObject, owner: Account, expansion: Expansion, *, new: bool) -> None:
     """Make the table say what the object's text says. Most edits change no time: then nothing is written."""
-    connection = session.connection()
     fresh = rows(obj, owner, expansion.occurrences)
     if not new:
-        stored = connection.execute(_OF_OBJECT, {"object": obj.id}).all()
+        stored = _OF_OBJECT.rows(session, object=obj.id)
         if len(stored) == len(fresh) and {Busy(*row) for row in stored} == {Busy(**row) for row in fresh}:
             return
         if stored:
             remove(session, obj)
     if fresh:
-        connection.execute(_ADD, fresh)
+        _ADD.write_each(session.connection(), fresh)
 
 
 def remove(session: Session, obj: CalendarObject) -> None:
-    session.connection().execute(_REMOVE, {"object": obj.id})
+    _REMOVE.write(session.connection(), {"object": obj.id})
 
 
 def in_range(

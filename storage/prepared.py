@@ -4,35 +4,47 @@ Making a statement and its objects takes SQLAlchemy many times as long as SQLite
 made once for each kind of database, and rows come as bare tuples.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Select
+from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
 from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import instance_dict, set_committed_value
+from sqlalchemy.orm.util import identity_key
 
 from storage.db import unavailable
 from storage.models.base import Base, table_of
 
 Row = tuple[Any, ...]
+Model = TypeVar("Model", bound=Base)
 _MOST_KEPT = 1000
 
 
 class _Text:
     """A statement as one kind of database takes it, with what turns values into the driver's and back."""
 
-    def __init__(self, statement: Select[*tuple[Any, ...]], dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
+    def __init__(
+        self,
+        statement: Select[*tuple[Any, ...]] | Insert | Update | Delete,
+        dialect: Dialect,
+        names: Sequence[str] | None,
+    ) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=None if names is None else list(names))
         self.sql = str(compiled)
         self._names = list(compiled.positiontup or ())
-        self._binds = {name: bind.type.bind_processor(dialect) for name, bind in compiled.binds.items()}
+        self._binds = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()
+        }
         self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-        columns = [column.type.result_processor(dialect, None) for column in statement.selected_columns]
+        columns = [
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns
+        ]
         self._columns = columns
         self._converts = any(columns)
 
-    def values(self, given: dict[str, Any]) -> Any:
+    def values(self, given: Mapping[str, Any]) -> Any:
         if self._constants:
-            given = self._constants | given
+            given = {**self._constants, **given}
         bound = {name: bind(given[name]) if bind else given[name] for name, bind in self._binds.items()}
         return [bound[name] for name in self._names] if self._names else bound
 
@@ -44,10 +56,15 @@ class _Text:
 
 
 class Prepared:
-    """A SELECT whose parameters are `bindparam`s."""
+    """A statement whose parameters are `bindparam`s, and for INSERT and UPDATE `columns`."""
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+    def __init__(
+        self,
+        statement: Select[*tuple[Any, ...]] | Insert | Update | Delete,
+        columns: Iterable[str] | None = None,
+    ) -> None:
         self._statement = statement
+        self._names = None if columns is None else tuple(columns)
         self._texts: dict[str, _Text] = {}
 
     def rows(self, session: Session, **given: Any) -> list[Row]:
@@ -59,21 +76,33 @@ class Prepared:
         """What it finds, as the driver gives it."""
         return self._run(connection_of(session), given)
 
+    def one(self, connection: Connection, given: Mapping[str, Any]) -> Row | None:
+        """Run it, and give its first row, as the columns' types give it, if it has any. What the session holds and has
+        not written is not written before it."""
+        found = self._run(connection, given)
+        return self.text(connection).row(found[0]) if found else None
+
+    def write(self, connection: Connection, given: Mapping[str, Any]) -> None:
+        text = self.text(connection)
+        with _said(connection):
+            _driver(connection).execute(text.sql, text.values(given))
+
+    def write_each(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+        text = self.text(connection)
+        with _said(connection):
+            _driver(connection).cursor().executemany(text.sql, [text.values(row) for row in rows])
+
     def text(self, connection: Connection) -> _Text:
         dialect = connection.dialect
         made = self._texts.get(dialect.name)
         if made is None:
-            made = self._texts[dialect.name] = _Text(self._statement, dialect)
+            made = self._texts[dialect.name] = _Text(self._statement, dialect, self._names)
         return made
 
-    def _run(self, connection: Connection, given: dict[str, Any]) -> list[Row]:
+    def _run(self, connection: Connection, given: Mapping[str, Any]) -> list[Row]:
         text = self.text(connection)
-        driver = connection.dialect.loaded_dbapi
-        raw: Any = connection.connection.dbapi_connection
-        try:
-            found: list[Row] = raw.execute(text.sql, text.values(given)).fetchall()
-        except (driver.OperationalError, driver.InterfaceError) as error:
-            raise unavailable(error) from error
+        with _said(connection):
+            found: list[Row] = _driver(connection).execute(text.sql, text.values(given)).fetchall()
         return found
 
 
@@ -103,13 +132,56 @@ class Kept:
         self._kept[row[0]] = row, objects
         return objects
 
+    def attached(self, session: Session, **given: Any) -> list[Any] | None:
+        """The one row's objects as the session's own: for writing."""
+        found = self._prepared.rows(session, **given)
+        return [attached(session, model, values) for model, values in self._values(found[0])] if found else None
+
     def _objects(self, row: Row) -> list[Any]:
-        values, objects = iter(row), []
-        for model in self._models:
-            made = model(**{column.key: next(values) for column in table_of(model).columns})
+        objects = []
+        for model, values in self._values(row):
+            made = model(**values)
             make_transient_to_detached(made)
             objects.append(made)
         return objects
+
+    def _values(self, row: Row) -> Iterable[tuple[type[Base], dict[str, Any]]]:
+        values = iter(row)
+        for model in self._models:
+            yield model, {column.key: next(values) for column in table_of(model).columns}
+
+
+class _said:
+    """Turns the driver's words for "not now" into ours."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._driver = connection.dialect.loaded_dbapi
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (self._driver.OperationalError, self._driver.InterfaceError)):
+            raise unavailable(error) from error
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
+
+
+def attached(session: Session, model: type[Model], values: Mapping[str, Any]) -> Model:
+    """The session's object of a row that has just been read or written, told of all its columns."""
+    known = session.identity_map.get(identity_key(model, (values["id"],)))
+    if known is not None:
+        for name, value in values.items():
+            set_committed_value(known, name, value)
+        found: Model = known
+        return found
+    made = model()
+    instance_dict(made).update(values)
+    make_transient_to_detached(made)
+    session.add(made)
+    return made
 
 
 def connection_of(session: Session) -> Connection:

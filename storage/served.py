@@ -51,7 +51,7 @@ class Page(NamedTuple):
 
 def calendar(session: Session, username: str, name: str) -> tuple[Collection, Account] | None:
     """The calendar at /username/name/ with its owner, to be written."""
-    found = session.execute(_calendar(Collection, Account), {"username": username, "name": name}).one_or_none()
+    found = _KNOWN_CALENDAR.attached(session, username=username, name=name)
     return None if found is None else (found[0], found[1])
 
 
