@@ -44,7 +44,7 @@ def put(request: Request, path: str) -> Answer:
     collection = Collection(request, place)
     spot = collection.spot(place.href, sent.uid)
     if _conditions_fail(request, collection, spot.live):
-        return _precondition_failed()
+        return _current(collection, place.href, 412) if _wants_it_back(request) else _precondition_failed()
     written = collection.write(spot, sent)
     status = 201 if written.created else 204
     return _after_write(collection, request, status, written)
@@ -163,7 +163,7 @@ def _conditions_fail(request: Request, collection: Collection, found: CalendarOb
 def _judged(request: Request, path: str) -> Sent:
     """The body, judged before the transaction begins: others write meanwhile."""
     try:
-        return edits.judge(request.body)
+        return edits.judge(request.body, conditional=bool(request.header("If-Match")))
     except Refusal:
         # Whoever may not write there is told so, and no more.
         _writable(request, path)
@@ -195,17 +195,26 @@ def _lock(request: Request, *places: Place) -> None:
 
 def _after_write(collection: Collection, request: Request, status: int, written: edits.Written) -> Answer:
     """No ETag when a byte was changed (RFC 4791 §5.3.4): the client must fetch what is served, now or a little later."""
-    if "return=representation" in request.header("Prefer").replace(" ", ""):
-        row = collection.member(written.object.href)
-        if row is None:
-            return Answer(status)
-        headers = {"ETag": f'"{row.etag}"', "Preference-Applied": "return=representation"}
-        return Answer(201 if written.created else 200, row.text.encode(), properties.content_type(row), headers)
+    if _wants_it_back(request):
+        return _current(collection, written.object.href, 201 if written.created else 200)
     tag = collection.tag(written)
     if tag is not None:
         return Answer(status, headers={"ETag": f'"{tag}"'})
     objects.touch_later(written.object, request.now)
     return Answer(status)
+
+
+def _wants_it_back(request: Request) -> bool:
+    return "return=representation" in request.header("Prefer").replace(" ", "")
+
+
+def _current(collection: Collection, href: str, status: int) -> Answer:
+    """What is there now, written or not (RFC 8144 §3)."""
+    row = collection.member(href)
+    if row is None:
+        return _precondition_failed() if status == 412 else Answer(status)
+    headers = {"ETag": f'"{row.etag}"', "Preference-Applied": "return=representation"}
+    return Answer(status, row.text.encode(), properties.content_type(row), headers)
 
 
 def _whole_calendar(request: Request, place: Place) -> Answer:

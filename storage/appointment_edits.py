@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
-from ical import merge, status, times, timezones
+from ical import merge, rebase, status, times, timezones
 from ical.commands import Command
 from ical.errors import IllegalTransition
 from ical.lines import Component, parse
@@ -42,7 +42,11 @@ def put_over(session: Session, edit: Edit, known: CalendarObject) -> CalendarObj
     settle_at = settling.settle_at(session, edit.now)
     stored = parse(known.stored_text)
     types = {kind.code: kind.name for kind in appointment_types.every(session)}
-    merged = merge.merge(stored, edit.put, zone, edit.now, types)
+    put = edit.put
+    if not edit.sent.conditional:
+        base = rebase.base_of(put, stored, objects.versions(session, known))
+        put = put if base is None else rebase.rebase(put, base, stored, zone)
+    merged = merge.merge(stored, put, zone, edit.now, types)
     calendar = merged.calendar
     revived = {command.recurrence_id for command in merged.commands if command.action == "rebook"}
     refused = _keep_cancelled(stored, calendar, revived, zone)

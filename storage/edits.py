@@ -41,10 +41,10 @@ def client_put(
     return put(session, collection, objects.spot(session, collection, href, sent.uid), sent, actor=actor, now=now)
 
 
-def judge(data: bytes) -> Sent:
+def judge(data: bytes, *, conditional: bool = True) -> Sent:
     """What an app sent, judged and parsed: it needs no lock, so nobody waits for it. Raises InvalidCalendarData and its
     kin."""
-    return Sent(data, guard.check(data, component=None))
+    return Sent(data, guard.check(data, component=None), conditional)
 
 
 def put(session: Session, collection: Collection, spot: Spot, sent: Sent, *, actor: Actor, now: datetime) -> Written:

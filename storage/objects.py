@@ -4,7 +4,7 @@ Text, ETag, occurrences, claims, visits, reminders, the change-log row, the vers
 together under the owner's lock, or nothing is. The text is the truth; all the rest is derived from it here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
@@ -202,6 +202,12 @@ def rename_object(session: Session, obj: CalendarObject, href: str, write: Write
     obj.href, obj.seq, obj.changed_at = href, _next_seq(session, collection, write.now), write.now
     session.flush()
     _log(session, collection, obj, write, obj.stored_text)
+
+
+def versions(session: Session, obj: CalendarObject, limit: int = 30) -> Iterator[str]:
+    """The stored texts that the object has had, the present one first."""
+    asked = select(Version.stored_text).where(Version.object_id == obj.id, Version.stored_text.is_not(None))
+    yield from (text for text in session.scalars(asked.order_by(Version.seq.desc()).limit(limit)) if text is not None)
 
 
 def touch_later(obj: CalendarObject, now: datetime) -> None:

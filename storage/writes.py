@@ -10,10 +10,12 @@ from storage.policy import Actor
 
 @dataclass(frozen=True)
 class Sent:
-    """What a calendar app sent: `calendar` is `data`, judged and parsed."""
+    """What a calendar app sent: `calendar` is `data`, judged and parsed. `conditional`: it named the version that it
+    changed, and that is the current one (RFC 9110 §13.1.1)."""
 
     data: bytes
     calendar: Component
+    conditional: bool = True
 
     @property
     def entry(self) -> Component:

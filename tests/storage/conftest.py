@@ -73,11 +73,13 @@ class Practice:
             appointment = session.get_one(Appointment, booked.appointment.id)
             return session.get_one(CalendarObject, appointment.object_id)
 
-    def put(self, href: str, text: str, collection: str = "appointments") -> edits.Written:
+    def put(self, href: str, text: str, collection: str = "appointments", *, conditional: bool = True) -> edits.Written:
         with self.writing() as session:
             target = collections.find(session, "lee", collection)
             assert target is not None
-            return edits.client_put(session, target, href, text.encode(), actor=self.doctor, now=self.now)
+            sent = edits.judge(text.encode(), conditional=conditional)
+            spot = objects.spot(session, target, href, sent.uid)
+            return edits.put(session, target, spot, sent, actor=self.doctor, now=self.now)
 
     def delete(self, href: str, collection: str = "appointments") -> None:
         with self.writing() as session:

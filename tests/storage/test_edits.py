@@ -1,9 +1,12 @@
 """What a calendar app's edits do to appointments: the drag, the delete and the undo."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
 from ical.errors import Forbidden
+from ical.lines import parse
 from storage import booking, collections, objects
 from storage.models import Notice
 
@@ -322,3 +325,24 @@ def test_hours_edited_on_a_phone_keep_what_the_phone_was_not_shown(practice, at)
         after = objects.live(session, target)[0]
     assert "X-CLINICDAV-SLOT-DURATION:PT20M" in after.stored_text
     assert practice.try_book(at(16, 20)) == "booked"
+
+
+def test_a_stale_copy_written_without_a_condition_takes_nothing_back(practice, at):
+    booked = practice.book(at(9))
+    old = practice.object_of(booked)
+    practice.now += timedelta(minutes=1)
+    practice.put(old.href, moved(moved(old.served_text, "T090000", "T110000"), "T092000", "T112000"))
+    practice.now += timedelta(minutes=1)
+    # Evolution, which has not looked since, adds a note to the copy that it has.
+    practice.put(old.href, with_note(old.served_text), conditional=False)
+    assert practice.visit(booked).start == at(11)
+    assert "Bring the pictures" in practice.object_of(booked).stored_text.replace("\r\n ", "")
+    practice.settle()
+    assert practice.messages() == ["appointment_confirmed", "appointment_changed"]
+
+
+def with_note(text: str) -> str:
+    calendar = parse(text)
+    event = calendar.components("VEVENT")[0]
+    event.set_text("DESCRIPTION", event.plain("DESCRIPTION") + "Bring the pictures")
+    return calendar.text()
