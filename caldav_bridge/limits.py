@@ -6,7 +6,8 @@ from datetime import timedelta
 MAX_RESOURCE_SIZE = 262_144
 MAX_INSTANCES = 3500
 MAX_ATTENDEES = 200
-MAX_HREFS = 500
+# vdirsyncer asks for all that it does not have at once
+MAX_HREFS = 10_000
 MAX_EXPANSION = timedelta(days=366)
 MAX_EXPANDED = 10_000
 MAX_FREE_BUSY = timedelta(days=1100)

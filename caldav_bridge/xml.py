@@ -12,7 +12,8 @@ APPLE = "http://apple.com/ns/ical/"
 OWNCLOUD = "http://owncloud.org/ns"
 
 MAX_DEPTH = 40
-MAX_ELEMENTS = 5000
+# An element for each href of the longest multiget, and those around them
+MAX_ELEMENTS = 11_000
 MAX_NAME = 600
 
 

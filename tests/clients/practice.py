@@ -186,6 +186,11 @@ class Practice:
         answer = self._dav.put(f"/dav/lee/{path}", content=text, headers={"Content-Type": "text/calendar"})
         assert answer.is_success, answer.text
 
+    def empty(self, collection: str) -> None:
+        listed = self._dav.request("PROPFIND", f"/dav/lee/{collection}/", headers={"Depth": "1"})
+        for href in re.findall(r"<D:href>([^<]+\.ics)</D:href>", listed.text):
+            self._dav.delete(href)
+
     def exported(self, collection: str) -> str:
         """The calendar's text, unfolded."""
         query = (

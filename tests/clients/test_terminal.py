@@ -71,9 +71,7 @@ def laptop(practice: Practice, tmp_path: Path) -> Iterator[Laptop]:
     made = Laptop(tmp_path, practice)
     made.run("vdirsyncer", "-c", "vdirsyncer.conf", "discover", stdin="y\n" * 20)
     yield made
-    for line in practice.exported("personal").splitlines():
-        if line.startswith("UID:"):
-            practice.dav("DELETE", f"personal/{line[4:]}.ics")
+    practice.empty("personal")
 
 
 def uids(text: str) -> set[str]:
@@ -116,17 +114,19 @@ def test_vdirsyncer_both_ways_with_a_thousand_events(practice: Practice, laptop:
 
 
 def test_khal_adds_changes_and_deletes(practice: Practice, laptop: Laptop) -> None:
+    # vdirsyncer asks before it empties a calendar.
+    practice.put("personal/lunch.ics", plain_event("lunch"))
     laptop.khal("new", "-a", "personal", "2026-11-25", "10:00", "11:00", "Tennis")
     laptop.sync()
     assert "SUMMARY:Tennis" in practice.exported("personal")
     assert "10:00-11:00 Tennis" in laptop.khal("list", "2026-11-25", "1d")
-    [file] = laptop.personal.glob("*.ics")
+    [file] = [each for each in laptop.personal.glob("*.ics") if "Tennis" in each.read_text()]
     file.write_text(file.read_text().replace("SUMMARY:Tennis", "SUMMARY:Golf"))
     laptop.sync()
     assert "SUMMARY:Golf" in practice.exported("personal")
     file.unlink()
     laptop.sync()
-    assert uids(practice.exported("personal")) == set()
+    assert uids(practice.exported("personal")) == {"lunch"}
 
 
 def test_an_appointment_moved_in_a_file_comes_back_corrected(practice: Practice, laptop: Laptop) -> None:
@@ -135,7 +135,8 @@ def test_an_appointment_moved_in_a_file_comes_back_corrected(practice: Practice,
     laptop.run("vdirsyncer", "-c", "vdirsyncer.conf", "discover", stdin="y\n" * 20)
     booked = practice.book()
     laptop.sync()
-    [file] = (laptop.home / "calendars" / "appointments").glob(f"{booked.uid}*")
+    files = (laptop.home / "calendars" / "appointments").glob("*.ics")
+    [file] = [each for each in files if booked.uid in each.read_text()]
     text = file.read_text()
     for moment in (booked.start, booked.end):
         later = moment + timedelta(minutes=40)
@@ -172,8 +173,6 @@ def test_calcurse_both_ways(practice: Practice, laptop: Laptop) -> None:
     practice.dav("DELETE", "personal/lunch.ics")
     laptop.run(*sync, **secret)
     assert "Lunch" not in laptop.run("calcurse", "-d", "11/24/2026")
-    for uid in uids(practice.exported("personal")):
-        practice.dav("DELETE", f"personal/{uid}.ics")
 
 
 def test_cadaver_lists_gets_puts_and_deletes(practice: Practice, laptop: Laptop) -> None:
@@ -185,6 +184,6 @@ def test_cadaver_lists_gets_puts_and_deletes(practice: Practice, laptop: Laptop)
     said = laptop.run("cadaver", f"{practice.url}/dav/lee/", stdin=commands)
     for calendar in ("appointments", "hours", "leave", "waitlist", "personal"):
         assert calendar in said
-    assert said.count("succeeded") >= 6 and "failed" not in said
+    assert said.count("succeeded") == 5 and "failed" not in said
     assert (laptop.home / "back.ics").read_text() == plain_event("lunch").replace("\r\n", "\n")
     assert uids(practice.exported("personal")) == set()
