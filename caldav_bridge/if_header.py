@@ -91,7 +91,7 @@ def _etag(request: Request, place: Place | None) -> str | None:
     if place.kind == "calendar":
         return collection.etag.strip('"')
     found = collection.object(place.href)
-    return None if found is None else found.etag
+    return None if found is None else found.etag + collection.form
 
 
 def _path(request: Request, url: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from storage import accounts
 from storage.models import AppPassword
-from tests.caldav.helpers import Clinic, Dav, event
+from tests.caldav.helpers import NAMESPACES, Clinic, D, Dav, event
 
 
 def test_without_login_the_answer_is_401_with_a_challenge(lite: Clinic) -> None:
@@ -74,6 +74,32 @@ def test_options_tells_what_is_there(lite: Clinic) -> None:
 @pytest.mark.parametrize("method", ["LOCK", "UNLOCK", "BIND", "TRACE", "NONSENSE", "POST"])
 def test_methods_we_do_not_have_are_405(lee: Dav, method: str) -> None:
     assert lee.request(method, "/lee/appointments/").status == 405
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1"])
+def test_xml_in_any_encoding(lee: Dav, encoding: str) -> None:
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?><D:propertyupdate {NAMESPACES}><D:set><D:prop>'
+        "<D:displayname>Ärzte</D:displayname></D:prop></D:set></D:propertyupdate>"
+    )
+    assert lee.request("PROPPATCH", "/lee/personal/", text.encode(encoding)).status == 207
+    name = lee.propfind("/lee/personal/", "D:displayname").prop(f"{D}displayname")
+    assert name is not None and name.text == "Ärzte"
+
+
+def test_paths_that_are_not_ascii(lee: Dav) -> None:
+    lee.request("MKCALENDAR", "/lee/Täglich 日/")
+    path, href = "/lee/Täglich 日/Mittag&Café.ics", "/dav/lee/T%C3%A4glich%20%E6%97%A5/Mittag&Caf%C3%A9.ics"
+    etag = lee.put(path, event()).headers["ETag"]
+    listed = lee.propfind("/lee/Täglich 日/", "D:getetag", depth="1")
+    assert href in listed.hrefs and lee.get(path).headers["ETag"] == etag
+    for asked in (href, href.replace("&", "%26").replace("%C3", "%c3"), f"http://test/dav{path}"):
+        given = f"<D:prop><D:getetag/></D:prop><D:href>{asked.replace('&', '&amp;')}</D:href>"
+        found = lee.report("/lee/Täglich 日/", "C:calendar-multiget", given)
+        assert found.statuses() == {f"{D}getetag": 200}, asked
+    moved = lee.request("MOVE", path, headers={"Destination": "http://test/dav/lee/personal/%C3%BC.ics"})
+    assert moved.status == 201
+    assert lee.get("/lee/personal/ü.ics").status == 200 and lee.get(path).status == 404
 
 
 @pytest.mark.parametrize("name", ["/evil", "evil", "/lee"])

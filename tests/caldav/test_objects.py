@@ -150,6 +150,14 @@ def test_prefer_representation(lee: Dav) -> None:
     assert answer.headers["ETag"] == lee.get("/lee/personal/a.ics").headers["ETag"]
 
 
+def test_prefer_representation_of_what_is_there_when_the_write_is_refused(lee: Dav) -> None:
+    lee.put("/lee/personal/a.ics", event())
+    answer = lee.put("/lee/personal/a.ics", event(), If_Match='"stale"', Prefer="return=representation")
+    assert (answer.status, answer.text) == (412, event())
+    assert answer.headers["ETag"] == lee.get("/lee/personal/a.ics").headers["ETag"]
+    assert lee.put("/lee/personal/b.ics", event(), If_Match='"x"', Prefer="return=representation").status == 412
+
+
 def test_delete_with_and_without_etag(lee: Dav) -> None:
     lee.put("/lee/personal/a.ics", event())
     assert lee.delete("/lee/personal/a.ics", If_Match='"stale"').status == 412
