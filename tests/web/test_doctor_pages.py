@@ -5,9 +5,10 @@ from datetime import time, timedelta
 
 from flask import Flask
 
-from storage import accounts, booking, hours, leave, notifications
+from storage import accounts, booking, collections, edits, hours, leave, notifications
 from storage.db import Database
-from storage.policy import SYSTEM
+from storage.models import CalendarObject
+from storage.policy import SYSTEM, Actor
 from tasks import outbox
 
 from .conftest import MONDAY, Clock, Person, book, said
@@ -61,6 +62,20 @@ def test_overlapping_visits_stand_side_by_side(lee: Person, db: Database) -> Non
         book(db, Clock(MONDAY), name, days=5)
     text = lee.get(f"{CALENDAR}?view=day&date=2026-11-28").text
     assert "of-2 lane-0" in text and "of-2 lane-1" in text
+
+
+def test_both_appointments_of_an_overbooking_are_marked(lee: Person, db: Database, booked: booking.Booked) -> None:
+    other = book(db, Clock(MONDAY), "Karl Bauer")
+    with db.transaction() as session:
+        doctor = accounts.by_username(session, "lee")
+        assert doctor is not None
+        calendar = collections.built_in(session, doctor, "appointments")
+        obj = session.get_one(CalendarObject, other.appointment.object_id)
+        text = obj.served_text.replace("T092000", "T090000").replace("T094000", "T092000")
+        actor = Actor("account", "doctor", doctor.id, "lee", via="caldav", label="lee")
+        edits.client_put(session, calendar, obj.href, text.encode(), actor=actor, now=MONDAY)
+    page = lee.get(f"{CALENDAR}?view=day&date=2026-11-24")
+    assert said(page).count("Overbooked") == 2 and page.text.count(" overbooked ") == 2
 
 
 def test_the_desk_chooses_the_doctor(desk: Person, booked: booking.Booked) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, render_template, request, url_for
 
+from ical import status
 from storage import views
 from storage.appointments import Row
 from storage.views import Blocked, Period
@@ -36,6 +37,7 @@ class Block:
     blocked: Blocked | None = None
     start: datetime | None = None
     short: bool = False
+    overbooked: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,18 @@ def _side_by_side(cluster: list[Row], place) -> list[Block]:  # type: ignore[no-
         width = min(len(ends), _LANES)
         side = f" of-{width} lane-{min(lane, width - 1)}" if width > 1 else ""
         short = row.visit.end - row.visit.start < timedelta(minutes=_SHORT_MINUTES)
-        blocks.append(Block(where + side, row=row, start=row.visit.start, short=short))
+        blocks.append(
+            Block(where + side, row=row, start=row.visit.start, short=short, overbooked=_clashes(row, cluster))
+        )
     return blocks
+
+
+def _clashes(row: Row, cluster: list[Row]) -> bool:
+    """Whether it is one of those that were booked over each other."""
+    if row.visit.status in status.CANCELLED:
+        return False
+    at_once = (each.visit for each in cluster if each.visit.start < row.visit.end and each.visit.end > row.visit.start)
+    return any(visit.overbooked and visit.status not in status.CANCELLED for visit in at_once)
 
 
 @bp.get("/assets/calendar.css")
