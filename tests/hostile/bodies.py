@@ -98,7 +98,7 @@ def _spoil_token(chance: random.Random, tokens: list[str]) -> None:
     at = chance.randrange(len(tokens))
     match chance.randrange(5):
         case 0:
-            del tokens[at]
+            tokens[at] = ""
         case 1:
             tokens[at:at] = [tokens[at]] * chance.choice((1, 2, 700))
         case 2:

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from structlog.testing import capture_logs
+
 from ical.errors import Refusal
 from storage import accounts, collections, feeds, transfer
 from storage.db import Database
 from storage.models import CalendarObject
 from storage.policy import SYSTEM
+from tasks.runner import JOBS, run_once
 from tests.caldav.helpers import NAMESPACES
 from tests.hostile.bodies import spoilt_xml
 from tests.hostile.calendars import seeds, spoilt_calendar
@@ -175,6 +178,16 @@ def import_(db: Database, body: bytes) -> str:
         session.rollback()
     assert time.thread_time() - began <= 1 + len(body) / 2**20, body[:4000]
     return "read"
+
+
+def work_off(hostile: Hostile, now: datetime) -> list[str]:
+    """What the worker makes of all that by `now`, when every quiet period is over; its complaints."""
+    settings = hostile.db.settings
+    assert settings is not None
+    with capture_logs() as said:
+        for name in JOBS:
+            run_once(name, hostile.db, settings, lambda: now)
+    return [str(line) for line in said if line["log_level"] in ("error", "critical")]
 
 
 def checked(send: Send, measure: Callable[[], float], hostile: Callable[[], Hostile]) -> Send:

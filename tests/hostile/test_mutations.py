@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -34,6 +34,7 @@ from tests.hostile.clinic import (
     spoil_a_request,
     spoil_xml,
     take_through,
+    work_off,
 )
 from tests.hostile.values import random_of
 from tests.web.conftest import MONDAY, PASSWORD, Clock
@@ -75,6 +76,7 @@ def attacked(db: Database, send: Send, measure: Callable[[], float], now: dateti
 def test_spoilt_calendars_are_refused_or_served(hostile: Hostile) -> None:
     for number in range(60):
         spoil_a_calendar(hostile, 5545, number)
+    assert work_off(hostile, MONDAY + timedelta(hours=1)) == []
     # It is no test if everything is refused, or everything taken.
     assert hostile.outcomes["PUT 201"] >= 8
     assert hostile.outcomes["PUT 403"] >= 8
@@ -128,12 +130,14 @@ def test_twenty_thousand_mutations(database: Database, tmp_path: Path) -> None:
                 spoil_a_calendar(hostile, SEED, number)
             grown = memory(pid) - before
         imported = import_by_command(database, tmp_path)
+        complaints = work_off(hostile, datetime.now(UTC) + timedelta(hours=1))
     said = (tmp_path / "log").read_text()
     print(f"\n{CALENDARS} calendars, {BODIES} XML bodies, {REQUESTS} raw requests, seed {SEED}")
     print(", ".join(f"{outcome}: {count}" for outcome, count in sorted(hostile.outcomes.items())))
     print(f"slowest: {hostile.slowest[0]:.2f} s of work for {hostile.slowest[1]}; memory grew by {grown:.0f} MiB")
     print(f"others meanwhile: {len(waits)} answers, the slowest after {max(waits):.2f} s; {imported}")
     assert "fault" not in said and "Traceback" not in said
+    assert complaints == []
     assert grown < MOST_GROWTH_MIB
     assert len(waits) > 1000
 
