@@ -18,7 +18,7 @@ from storage.writes import Sent
 
 def get(request: Request, path: str) -> Answer:
     place = readable(request, path)
-    if place.kind in ("root", "home", "inbox", "outbox"):
+    if place.kind not in ("calendar", "member"):
         return refusals.text(200, "Calendars of the practice. Open this address in a calendar app.\n")
     if place.kind == "calendar":
         return _whole_calendar(request, place)

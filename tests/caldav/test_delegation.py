@@ -87,6 +87,46 @@ def test_groups_cannot_be_written(lite: Clinic) -> None:
     assert desk.request("MKCALENDAR", "/desk/calendar-proxy-write/").status == 405
 
 
+METHODS = [
+    "GET",
+    "HEAD",
+    "PUT",
+    "DELETE",
+    "PROPFIND",
+    "PROPPATCH",
+    "REPORT",
+    "MKCALENDAR",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "ACL",
+    "OPTIONS",
+    "POST",
+]
+REPORTS = (
+    "C:calendar-query",
+    "C:calendar-multiget",
+    "C:free-busy-query",
+    "D:sync-collection",
+    "D:expand-property",
+    "D:principal-match",
+    "D:acl-principal-prop-set",
+    "D:principal-property-search",
+)
+
+
+@pytest.mark.parametrize("path", ["/", "/lee/", "/lee/calendar-proxy-write/", "/lee/outbox/", "/lee/inbox/"])
+def test_every_method_and_report_is_answered_at_what_is_no_calendar(lite: Clinic, path: str) -> None:
+    desk = lite.client("desk")
+    for method in METHODS:
+        headers = {"Depth": "1", "Destination": f"/dav{path}a.ics"}
+        body = event() if method == "PUT" else ""
+        assert desk.request(method, path, body, headers).status < 500, method
+        assert desk.request(method, f"{path}a.ics", body, headers).status < 500, method
+    for name in REPORTS:
+        assert desk.report(path, name, "<D:self/><D:prop><D:acl/></D:prop>").status < 500, name
+
+
 # Privileges and ACLs
 
 
