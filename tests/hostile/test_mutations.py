@@ -74,17 +74,17 @@ def attacked(db: Database, send: Send, measure: Callable[[], float], now: dateti
 
 
 def test_spoilt_calendars_are_refused_or_served(hostile: Hostile) -> None:
-    for number in range(60):
+    for number in range(45):
         spoil_a_calendar(hostile, 5545, number)
     assert work_off(hostile, MONDAY + timedelta(hours=1)) == []
     # It is no test if everything is refused, or everything taken.
-    assert hostile.outcomes["PUT 201"] >= 8
-    assert hostile.outcomes["PUT 403"] >= 8
-    assert hostile.outcomes["import read"] >= 8
+    assert hostile.outcomes["PUT 201"] >= 6
+    assert hostile.outcomes["PUT 403"] >= 6
+    assert hostile.outcomes["import read"] >= 6
 
 
 def test_spoilt_xml_is_refused_or_answered(hostile: Hostile) -> None:
-    for number in range(200):
+    for number in range(180):
         spoil_xml(hostile, 4918, number)
     assert {"PROPFIND 207", "REPORT 207", "REPORT 403", "PROPFIND 400"} <= set(hostile.outcomes)
 
