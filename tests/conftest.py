@@ -31,6 +31,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from storage.db import Database
+from storage.models import Base
 from storage.settings import Settings, create_secret
 
 POSTGRESQL = os.environ.get("CLINICDAV_TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -73,20 +74,74 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+class PostgresqlDatabases:
+    """Migrated databases that are lent to one test after another, and emptied between them.
+
+    To clone one and to drop it again is quick by itself, but each makes the server write all its files out.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._all: list[str] = []
+        self._free: list[str] = []
+        self._template = self._create("")
+        migrated(postgresql_named(self._template))
+        with psycopg.connect(postgresql_named(self._template)) as connection:
+            self._shape = self._shape_of(connection)
+            self._rows = {table.name: copied(connection, table.name) for table in Base.metadata.sorted_tables}
+
+    def lend(self) -> str:
+        return self._free.pop() if self._free else self._create(f" TEMPLATE {self._template}")
+
+    def take_back(self, name: str) -> None:
+        with psycopg.connect(postgresql_named(name)) as connection:
+            if self._shape_of(connection) != self._shape:
+                # A test of the schema: the next one gets a clone.
+                return
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            tables = [table.name for table in Base.metadata.sorted_tables]
+            connection.execute(";".join(f'DELETE FROM "{table}"' for table in reversed(tables)))
+            connection.execute("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
+            for table in tables:
+                if rows := self._rows[table]:
+                    with connection.cursor().copy(f'COPY "{table}" FROM STDIN') as copy:
+                        copy.write(rows)
+        self._free.append(name)
+
+    def drop(self) -> None:
+        for name in self._all:
+            on_postgresql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _create(self, how: str) -> str:
+        name = f"clinicdav_test_{os.getpid()}_{next(self._numbers)}"
+        on_postgresql(f"CREATE DATABASE {name}{how}")
+        self._all.append(name)
+        return name
+
+    @staticmethod
+    def _shape_of(connection: psycopg.Connection) -> Any:
+        """Changes with every table, column, index, constraint, trigger, and with the revision."""
+        shape = connection.execute(
+            "SELECT count(*), sum(relnatts), to_regclass('alembic_version') IS NOT NULL,"
+            " (SELECT count(*) FROM pg_constraint), (SELECT count(*) FROM pg_trigger)"
+            " FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        ).fetchone()
+        assert shape is not None
+        return shape, connection.execute("SELECT version_num FROM alembic_version").fetchone() if shape[2] else None
+
+
 @pytest.fixture(scope="session")
-def postgresql_template() -> Iterator[str]:
-    """The name of a migrated database: cloning it takes a fraction of the time that migrating does."""
-    name = f"clinicdav_test_{os.getpid()}_template"
+def postgresql_databases() -> Iterator[PostgresqlDatabases]:
     try:
         psycopg.connect(POSTGRESQL, connect_timeout=5).close()
     except psycopg.OperationalError as error:
         missing(f"no PostgreSQL at {without_password(POSTGRESQL)}: {str(error).splitlines()[0]}")
-    on_postgresql(f"CREATE DATABASE {name}")
-    try:
-        migrated(postgresql_named(name))
-        yield name
-    finally:
-        on_postgresql(f"DROP DATABASE {name} WITH (FORCE)")
+    databases = PostgresqlDatabases()
+    yield databases
+    databases.drop()
 
 
 @pytest.fixture
@@ -95,13 +150,10 @@ def sqlite_url(settings: Settings) -> str:
 
 
 @pytest.fixture
-def postgresql_url(postgresql_template: str) -> Iterator[str]:
-    name = f"clinicdav_test_{os.getpid()}_{next(_numbers)}"
-    on_postgresql(f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
-    try:
-        yield postgresql_named(name)
-    finally:
-        on_postgresql(f"DROP DATABASE {name} WITH (FORCE)")
+def postgresql_url(postgresql_databases: PostgresqlDatabases) -> Iterator[str]:
+    name = postgresql_databases.lend()
+    yield postgresql_named(name)
+    postgresql_databases.take_back(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -142,6 +194,12 @@ def migrated(url: str) -> None:
     database = Database(url)
     database.upgrade()
     database.dispose()
+
+
+def copied(connection: psycopg.Connection, table: str) -> bytes:
+    """The table's rows, as COPY writes and reads them."""
+    with connection.cursor().copy(f'COPY "{table}" TO STDOUT') as copy:
+        return b"".join(copy)
 
 
 def on_postgresql(statement: str) -> None:

@@ -17,6 +17,7 @@ from storage.db import Database
 from storage.policy import SYSTEM
 from storage.settings import Settings, create_secret
 from web.app import create_app
+from web.services import Services
 
 PASSWORD = "correct park lantern 7"
 # A Monday, 08:00 in Vienna
@@ -134,9 +135,17 @@ def fill(db: Database) -> None:
             )
 
 
+@pytest.fixture(scope="session")
+def pages(practice: Path) -> Flask:
+    """One application for all tests: its routes and templates are compiled once. What it works with, `app` gives it."""
+    settings = Settings(home=practice.parent)
+    return create_app(Database(f"sqlite:///{practice}", settings), settings, Clock(MONDAY))
+
+
 @pytest.fixture
-def app(db: Database, settings: Settings, clock: Clock) -> Flask:
-    return create_app(db, settings, clock)
+def app(pages: Flask, db: Database, settings: Settings, clock: Clock) -> Flask:
+    pages.extensions["clinicdav"] = Services(db, settings, clock)
+    return pages
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from icalendar import Calendar
 
 from storage.settings import load_settings
@@ -55,31 +56,40 @@ class Home:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def run(self, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=environment(self.path, **more),
-            cwd=self.path.parent,
-            timeout=300,
-        )
+    def run(self, *arguments: str, stdin: str = "", **more: str) -> Result:
+        """What a command does, in this process: to start one takes a second or two."""
+        unset = {name: None for name in os.environ if name.startswith("CLINICDAV_")}
+        before = os.umask(0o022)
+        try:
+            env = unset | {"CLINICDAV_HOME": str(self.path)} | more
+            return CliRunner().invoke(main, arguments, input=stdin, env=env, catch_exceptions=False)
+        finally:
+            os.umask(before)
 
     def out(self, *arguments: str, stdin: str = "", **more: str) -> str:
         done = self.run(*arguments, stdin=stdin, **more)
-        assert done.returncode == 0, done.stderr
+        assert done.exit_code == 0, done.stderr
         return done.stdout
 
     def refused(self, *arguments: str, stdin: str = "", **more: str) -> str:
-        """The one line on standard error of a command that fails. In this process: to start one takes a second."""
-        more = {"CLINICDAV_HOME": str(self.path)} | more
-        done = CliRunner().invoke(main, arguments, input=stdin, env=more, catch_exceptions=False)
+        """The one line on standard error of a command that fails."""
+        done = self.run(*arguments, stdin=stdin, **more)
         assert done.exit_code != 0
         assert done.stdout == ""
         (line,) = done.stderr.splitlines()
         assert line.startswith("clinicdav: ")
         return line.removeprefix("clinicdav: ")
+
+    def start(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same as a program of its own, as a script would call it."""
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            capture_output=True,
+            text=True,
+            env=environment(self.path),
+            cwd=self.path.parent,
+            timeout=300,
+        )
 
 
 @pytest.fixture
@@ -103,7 +113,8 @@ def calendar(*events: str) -> str:
 
 
 def test_init_creates_what_is_needed_and_prints_the_admins_link_alone(home: Home) -> None:
-    done = home.run("init", "--admin-email", "ada@clinic.example")
+    done = home.start("init", "--admin-email", "ada@clinic.example")
+    assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"http://127\.0\.0\.1:8000/first-login/[\w-]{43}\n", done.stdout)
     assert sorted(path.name for path in home.path.iterdir()) == [
         "clinicdav.sqlite3",
@@ -113,7 +124,7 @@ def test_init_creates_what_is_needed_and_prints_the_admins_link_alone(home: Home
     ]
     assert all(path.stat().st_mode & 0o077 == 0 for path in (home.path, *home.path.iterdir()))
     secret = (home.path / "secret").read_text()
-    assert home.run("init").returncode == 0
+    assert home.run("init").exit_code == 0
     assert (home.path / "secret").read_text() == secret
 
 
@@ -169,6 +180,12 @@ def test_settings_that_cannot_be_used_are_one_line(clinic_of_module: Home) -> No
     assert "TLS" in refused("serve", "--port", "0", CLINICDAV_PUBLIC_URL="http://clinic.example")
 
 
+def test_a_mistake_ends_a_program_with_one_line(clinic_of_module: Home) -> None:
+    done = clinic_of_module.start("export", "lee/nothing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"clinicdav: [^\n]+\n", done.stderr)
+
+
 def test_a_misspelt_key_in_the_file_is_named(clinic: Home) -> None:
     (clinic.path / "clinicdav.toml").write_text('clinc_name = "X"\n')
     assert "clinc_name" in clinic.refused("check")
@@ -208,7 +225,7 @@ def test_import_lists_what_is_refused_and_takes_the_rest(clinic: Home) -> None:
     path = clinic.path / "x.ics"
     path.write_bytes(calendar(good, bad, other).encode())
     done = clinic.run("import", str(path), "lee/personal")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.exit_code, done.stdout) == (0, "")
     assert re.search(r"^refused: bad: .+", done.stderr, re.MULTILINE)
     assert "Imported 2, refused 1." in done.stderr
     exported = clinic.out("export", "lee/personal")
@@ -229,8 +246,7 @@ def test_a_file_that_is_no_calendar_is_one_line(clinic_of_module: Home, content:
     path = tmp_path / "x.ics"
     path.write_bytes(content)
     done = clinic_of_module.run("import", str(path), "lee/personal")
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
+    assert done.exit_code != 0
     assert done.stderr.splitlines()[-1].startswith("clinicdav: ")
 
 
@@ -278,8 +294,21 @@ def test_tasks_run_once_and_the_installation_is_in_order(clinic: Home) -> None:
     assert clinic.out("check").endswith("\nok\n")
 
 
-def test_the_demo_clinic_stays_as_it_was_left(home: Home) -> None:
-    first = home.out("demo", "--no-serve", "--port", "8123")
+@pytest.fixture(scope="module")
+def demo_of_module(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The home of a new demo clinic, to copy, and what was said when it was made: filling it takes seconds."""
+    home = Home(tmp_path_factory.mktemp("demo") / "home")
+    return home.path, home.out("demo", "--no-serve", "--port", "8123")
+
+
+@pytest.fixture
+def demo(home: Home, demo_of_module: tuple[Path, str]) -> Home:
+    shutil.copytree(demo_of_module[0], home.path)
+    return home
+
+
+def test_the_demo_clinic_stays_as_it_was_left(demo: Home, demo_of_module: tuple[Path, str]) -> None:
+    home, first = demo, demo_of_module[1]
     for word in ("lee", "smith", "desk", "http://127.0.0.1:8123/dav/lee/"):
         assert word in first
     count = home.out("export", "lee/appointments").count("BEGIN:VEVENT")
@@ -291,7 +320,9 @@ def test_the_demo_clinic_stays_as_it_was_left(home: Home) -> None:
     assert home.out("check").endswith("\nok\n")
 
 
-def test_links_lead_to_where_the_demo_runs(home: Home) -> None:
+def test_links_lead_to_where_the_demo_runs(demo: Home) -> None:
+    home = demo
+
     def feed(**more: str) -> str:
         return home.out("feed", "add", "lee", **more)
 
