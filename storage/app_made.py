@@ -57,6 +57,10 @@ def invited(session: Session, edit: Edit) -> Component | None:
     """The appointment that an event with a patient as its guest is; None for every other event."""
     head = _head(edit.put)
     guests = _guests(head)
+    _above, notes = appointment_text.split_at_marker(head.plain("DESCRIPTION"))
+    if may_be_copy(edit.put) or notes is not None:
+        # A copy, or half of a series: which of them shows after the quiet period.
+        return None
     if not guests or (head.value("CLASS") or "PUBLIC").strip().upper() != "PUBLIC":
         return None
     owner = session.get_one(Account, edit.collection.owner_id)
@@ -177,10 +181,9 @@ def _patient(session: Session, owner: Account, guests: Sequence[Line]) -> Patien
     if len(addresses) != 1:
         return None
     ((address, line),) = addresses.items()
-    asked = select(Patient).join(Appointment, Appointment.patient_id == Patient.id).distinct()
-    found = session.scalars(
-        asked.where(Appointment.doctor_id == owner.id, Patient.email != "", func.lower(Patient.email) == address)
-    ).all()
+    own = select(Appointment.patient_id).where(Appointment.doctor_id == owner.id)
+    asked = select(Patient).where(Patient.email != "", func.lower(Patient.email) == address, Patient.id.in_(own))
+    found = session.scalars(asked).all()
     if len(found) > 1:
         # A family that shares a mailbox
         name = (line.param("CN") or "").casefold()

@@ -16,7 +16,7 @@ from storage import accounts, appointment_types, booking, hours, outbox, settlin
 from storage.models import Appointment, Claim, Notice, OutboxMessage, Visit
 from storage.policy import SYSTEM, VISITOR
 from tasks.channels import email
-from tests.caldav.helpers import Clinic, Dav
+from tests.caldav.helpers import Clinic, Dav, event
 
 VIENNA = ZoneInfo("Europe/Vienna")
 NEW = "/lee/appointments/F0A1.ics"
@@ -215,12 +215,16 @@ def test_cut_and_pasted_appointment_is_moved_and_keeps_its_link(clinic: Clinic) 
     assert phone.messages() == ["appointment_changed"]
 
 
-def test_copy_of_an_appointment_tells_nobody(clinic: Clinic) -> None:
+def test_event_with_a_patient_as_guest_is_an_appointment_in_the_apps_copy_too(clinic: Clinic) -> None:
     phone = phone_with(clinic, None)
-    phone.put(NEW, phone.text.replace("20261013T10", "20261014T11").replace(phone.uid, "F0A1"))
+    invited = event("F0A1", "20261014T110000", "20261014T112000", "SUMMARY:Maria", "ATTENDEE:mailto:Maria@mail.example")
+    answer = phone.app.put(NEW, invited)
+    assert answer.status == 201 and "ETag" not in answer.headers
+    served = phone.app.get(NEW).text
+    assert "SUMMARY:Maria H. · Consultation" in served and "ATTENDEE" not in served
     phone.settle()
-    assert phone.messages() == []
-    assert phone.visits() == {phone.id: [("13.10. 10:00", "scheduled")]}
+    assert phone.messages() == ["appointment_confirmed"]
+    assert ("14.10. 11:00", "scheduled") in sum(phone.visits().values(), [])
 
 
 def test_split_of_many_past_weeks_finds_its_visits(phone: Phone) -> None:

@@ -150,6 +150,16 @@ def test_a_copied_appointment_is_a_new_one_that_wants_confirming(practice, at, b
     assert len(practice.messages()) == 2
 
 
+def test_a_copy_with_its_people_waits_as_long_as_one_without(practice, at, booked):
+    """In the profile `full` an app is served the patient as ATTENDEE, and copies that along."""
+    people = "ORGANIZER:mailto:lee@clinic.example\r\nATTENDEE:mailto:maria.huber@mail.example\r\nUID:phone-1"
+    practice.put("phone-1.ics", copy(practice, booked, TO_TUESDAY, ("UID:phone-1", people)))
+    assert at_href(practice).kind == "block"
+    practice.settle()
+    (view,) = made(practice, booked)
+    assert view.appointment.parent_id == booked.appointment.id
+
+
 def test_a_copy_of_a_video_visit_has_a_room_of_its_own(practice, at):
     booked = practice.book(at(9), kind="virtual")
     practice.put("phone-1.ics", copy(practice, booked, TO_TUESDAY))
