@@ -32,9 +32,16 @@ def group_of(request: Request, place: Place) -> Place | None:
     return request.place(f"/{place.owner.username}/{PROXY_WRITE}/")
 
 
+# These know no proxies, and look into every home that they are told. Others take the first of several or any one, and
+# the Python library caldav fails over a second.
+_LOOK_INTO_EVERY_HOME = ("Thunderbird/", "Evolution/")
+
+
 @live(caldav("calendar-home-set"), "RFC 4791 §6.2.1", HOME)
 def _calendar_home_set(resource: Resource) -> str:
-    homes = [resource.place, *delegators(resource.request, resource.place)]
+    homes = [resource.place]
+    if any(app in resource.request.header("User-Agent") for app in _LOOK_INTO_EVERY_HOME):
+        homes += delegators(resource.request, resource.place)
     return "".join(href(resource.path(home.path)) for home in homes)
 
 

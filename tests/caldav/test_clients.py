@@ -66,7 +66,9 @@ def test_caldav_library_loads_what_another_has_changed(server: Server, principal
     calendar = principal.calendar(name="Personal")
     made = calendar.save_event(event("load@test"))
     lee = server.clinic.client("lee")
-    assert lee.put("/lee/personal/load@test.ics", event("load@test", "20261125T090000", "20261125T100000")).status == 204
+    assert (
+        lee.put("/lee/personal/load@test.ics", event("load@test", "20261125T090000", "20261125T100000")).status == 204
+    )
     made.load()
     assert made.icalendar_component["DTSTART"].dt.day == 25
 
@@ -83,6 +85,16 @@ def test_caldav_library_finds_the_principal_from_any_address(server: Server) -> 
 def test_caldav_library_finds_the_calendars(principal: caldav.Principal) -> None:
     names = {calendar.get_display_name() for calendar in principal.calendars()}
     assert {"Appointments", "Working hours", "Leave", "Waitlist", "Personal"} <= names
+
+
+def test_caldav_library_finds_whom_a_receptionist_acts_for(server: Server) -> None:
+    desk = caldav.DAVClient(url=server.url, username="desk", password=server.clinic.passwords["desk"])
+    principal = desk.principal()
+    assert "Personal" in {calendar.get_display_name() for calendar in principal.calendars()}
+    found = {each.get_display_name(): each for each in desk.search_principals()}
+    assert set(found) == {"Desk", "Lee", "Smith"}
+    assert "Appointments" in {each.get_display_name() for each in found["Smith"].calendars()}
+    assert [each.get_display_name() for each in desk.search_principals(name="smi")] == ["Smith"]
 
 
 def test_caldav_library_writes_reads_and_deletes(principal: caldav.Principal) -> None:

@@ -18,11 +18,28 @@ def hrefs(client: Dav, path: str, name: str, prop: str) -> list[str | None]:
 
 def test_receptionist_finds_the_doctors_calendars_under_the_own_login(lite: Clinic) -> None:
     desk = lite.client("desk")
-    assert hrefs(desk, "/desk/", "C:calendar-home-set", f"{C}calendar-home-set") == ["/dav/desk/", *DOCTORS]
     assert hrefs(desk, "/desk/", "CS:calendar-proxy-write-for", f"{CS}calendar-proxy-write-for") == DOCTORS
     assert hrefs(desk, "/desk/", "CS:calendar-proxy-read-for", f"{CS}calendar-proxy-read-for") == []
     groups = hrefs(desk, "/desk/", "D:group-membership", f"{D}group-membership")
     assert groups == [f"{home}calendar-proxy-write/" for home in DOCTORS]
+
+
+@pytest.mark.parametrize("agent", ["Mozilla/5.0 (X11; Linux x86_64) Thunderbird/153.7.0", "Evolution/3.46.4"])
+def test_apps_that_look_into_every_home_are_told_of_each(lite: Clinic, agent: str) -> None:
+    for user, home, told in (
+        ("desk", "/desk/", ["/dav/desk/", *DOCTORS]),
+        ("desk", "/lee/", ["/dav/lee/"]),
+        ("lee", "/lee/", ["/dav/lee/"]),
+        ("chief", "/chief/", ["/dav/chief/"]),
+    ):
+        answer = lite.client(user).propfind(home, "C:calendar-home-set", User_Agent=agent)
+        found = answer.prop(f"{C}calendar-home-set")
+        assert found is not None and [each.text for each in found] == told
+
+
+def test_apps_that_take_one_home_are_told_of_one(lite: Clinic) -> None:
+    for home in ("/desk/", "/lee/"):
+        assert hrefs(lite.client("desk"), home, "C:calendar-home-set", f"{C}calendar-home-set") == [f"/dav{home}"]
 
 
 def test_doctors_and_admins_act_for_nobody_else(lite: Clinic) -> None:
@@ -31,10 +48,6 @@ def test_doctors_and_admins_act_for_nobody_else(lite: Clinic) -> None:
         assert hrefs(client, f"/{user}/", "C:calendar-home-set", f"{C}calendar-home-set") == [f"/dav/{user}/"]
         assert hrefs(client, f"/{user}/", "CS:calendar-proxy-write-for", f"{CS}calendar-proxy-write-for") == []
         assert hrefs(client, f"/{user}/", "D:group-membership", f"{D}group-membership") == []
-
-
-def test_homes_of_others_do_not_say_for_whom_they_act(lite: Clinic) -> None:
-    assert hrefs(lite.client("desk"), "/lee/", "C:calendar-home-set", f"{C}calendar-home-set") == ["/dav/lee/"]
 
 
 def test_groups_of_a_doctor_name_only_members_that_one_may_see(lite: Clinic) -> None:

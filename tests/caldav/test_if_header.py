@@ -1,7 +1,11 @@
 """The If header. RFC 4918 §10.4, RFC 6578 §5."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from caldav_bridge.if_header import read
+from caldav_bridge.refusals import Denied
 from tests.caldav.helpers import Clinic, D, Dav, event
 
 
@@ -52,6 +56,16 @@ def test_no_list_holds_and_nothing_is_written(lee: Dav, etag: str, header: str) 
 def test_header_that_cannot_be_read_is_400(lee: Dav, etag: str, header: str) -> None:
     assert put(lee, header) == 400
     assert lee.get("/lee/personal/a.ics").headers["ETag"] == etag
+
+
+@given(st.text(alphabet='()<>[]" Not:x', max_size=40))
+def test_any_header_is_read_or_refused(header: str) -> None:
+    try:
+        lists = read(header)
+    except Denied as denied:
+        assert denied.answer.status == 400
+    else:
+        assert lists and all(lists)
 
 
 def test_other_methods_that_write_heed_it(lee: Dav, etag: str) -> None:
