@@ -90,6 +90,12 @@ class Collection(BaseCollection):
         session, calendar_id = self._request.session, self.row.id
         return self._seen(served.members(session, calendar_id, text=text, date=date, component=component))
 
+    def tags(self) -> list[tuple[str, str]]:
+        """(href, ETag) of every member."""
+        if self._organizer is not None:
+            return [(row.href, row.etag) for row in self.members()]
+        return served.tags(self._request.session, self.row.id)
+
     def members_in_range(
         self, start: datetime | None, end: datetime | None, *, text: bool = False, date: bool = False
     ) -> list[Row]:

@@ -94,7 +94,7 @@ def _responses(request: Request, place: Place, depth: str, body: Element | None,
             raise refusals.not_found()
         calendar = _calendar_of(place)
         resource = Resource(request, calendar, letters(request, calendar))
-        yield responses.member_writer(resource, _wanted(body, place), minimal=minimal)(row)
+        yield responses.MemberWriter(resource, _wanted(body, place), minimal=minimal)(row)
         return
     yield from _collection(request, place, body, minimal)
     if depth == "0":
@@ -105,8 +105,12 @@ def _responses(request: Request, place: Place, depth: str, body: Element | None,
         member = Place("member", place.path, place.owner, place.collection)
         wanted = _wanted(body, member)
         resource = Resource(request, place, letters(request, place))
-        write = responses.member_writer(resource, wanted, minimal=minimal)
-        yield from map(write, Collection(request, place).members(**responses.columns(wanted)))
+        write = responses.MemberWriter(resource, wanted, minimal=minimal)
+        calendar = Collection(request, place)
+        if write.tags_only:
+            yield from write.tags(calendar.tags())
+        else:
+            yield from map(write, calendar.members(**responses.columns(wanted)))
 
 
 def _collection(request: Request, place: Place, body: Element | None, minimal: bool) -> Iterator[str]:

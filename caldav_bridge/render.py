@@ -24,6 +24,7 @@ _GONE = "<D:status>HTTP/1.1 404 Not Found</D:status>"
 _SAFE = "/~!$&'()*+,;=:@"
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/@:+=,;!$()*-]*")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r")
 _REASONS = {
     200: "OK",
     201: "Created",
@@ -38,12 +39,21 @@ _REASONS = {
 def escape(text: str) -> str:
     """Character data. A carriage return is written as a reference, for a parser would turn it into a line feed."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
+    # Bytes are looked through in half the time; what might not be XML is looked at again.
+    data = text.encode(errors="surrogatepass")
+    if len(data.translate(None, _CONTROLS)) == len(data) and b"\xed" not in data and b"\xef\xbf" not in data:
+        return text
     return _NOT_XML.sub("\ufffd", text)
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path, or several one after the other, stand in an href as they are."""
+    return _PLAIN_PATH.fullmatch(path) is not None
 
 
 def quote_path(path: str) -> str:
     """A path as it stands in an href: percent-encoded, and safe as character data."""
-    if _PLAIN_PATH.fullmatch(path):
+    if is_plain(path):
         return path
     return quote(path, safe=_SAFE).replace("&", "&amp;")
 

@@ -65,7 +65,7 @@ class Writer:
             self.columns["text"] = True
         resource = Resource(request, calendar, letters(request, calendar))
         extra = None if self._data is None else self._whole if self._data.is_whole else self._transformed
-        self.write = responses.member_writer(resource, self.names, minimal=prefers_minimal(request), extra=extra)
+        self.write = responses.MemberWriter(resource, self.names, minimal=prefers_minimal(request), extra=extra)
 
     @staticmethod
     def _whole(row: Row) -> str:
@@ -178,11 +178,14 @@ def _unknown(href: str) -> str:
 
 def _name_below(request: Request, calendar: Place, href: str) -> str | None:
     """The member's name in an href, absolute or a URL; None for what is not in this calendar."""
-    try:
-        path = unquote(urlsplit(href).path, errors="strict")
-    except ValueError:
-        return None
     base = request.prefix + calendar.path
+    if href.startswith(base) and render.is_plain(href):
+        path = href
+    else:
+        try:
+            path = unquote(urlsplit(href).path, errors="strict")
+        except ValueError:
+            return None
     if not path.startswith(base):
         path = pathutils.sanitize_path(path)
     name = path.removeprefix(base) if path.startswith(base) else ""
@@ -201,7 +204,10 @@ def sync_collection(request: Request, place: Place, body: Element) -> Answer:
     token = body.findtext(dav("sync-token"), "").strip()
     limit = _limit(body)
     writer = Writer(request, place, body)
-    page = Collection(request, place).changes(token, limit, **writer.columns)
+    calendar = Collection(request, place)
+    if not token and limit is None and writer.write.tags_only:
+        return _multistatus(request, writer.write.tags(calendar.tags()), _sync_token(calendar.token))
+    page = calendar.changes(token, limit, **writer.columns)
     base = request.prefix + place.path
     written = [writer.write(row) for row in page.rows]
     written += [render.gone(base + href) for href in page.gone]
@@ -210,7 +216,11 @@ def sync_collection(request: Request, place: Place, body: Element) -> Answer:
             f"<D:response>{render.href(base)}{render.status(507)}"
             "<D:error><D:number-of-matches-within-limits/></D:error></D:response>"
         )
-    return _multistatus(request, written, f"<D:sync-token>{render.escape(page.token)}</D:sync-token>")
+    return _multistatus(request, written, _sync_token(page.token))
+
+
+def _sync_token(token: str) -> str:
+    return f"<D:sync-token>{render.escape(token)}</D:sync-token>"
 
 
 def _limit(body: Element) -> int | None:

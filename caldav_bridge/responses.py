@@ -27,43 +27,52 @@ def describe(resource: Resource, wanted: Sequence[str], *, minimal: bool = False
     return render.response(resource.path(resource.place.path), "".join(found), missing, minimal=minimal)
 
 
-def member_writer(
-    resource: Resource,
-    wanted: Sequence[str],
-    *,
-    minimal: bool = False,
-    extra: "Callable[[Row], str] | None" = None,
-) -> Callable[[Row], str]:
-    """A function that writes the `response` of any member of the calendar at `resource`: all that the members share
-    is written once. `extra` gives further elements of a member (calendar-data)."""
-    calendar = resource.place
-    base = resource.path(calendar.path)
-    place = Place("member", calendar.path, calendar.owner, calendar.collection)
-    shared, missing, own = [], [], []
-    for name in wanted:
-        known = LIVE.get(name)
-        if known is not None and known.per_member and "member" in known.on:
-            own.append(_MEMBER_VALUES[name])
-            continue
-        inner = properties.value(Resource(resource.request, place, resource.letters), name)
-        if inner is None:
-            missing.append(name)
-        else:
-            shared.append(element(name, inner))
-    if extra is not None:
-        own.append(extra)
-    before = "<D:response><D:href>" + render.quote_path(base)
-    begin = "</D:href><D:propstat><D:prop>" + "".join(shared)
-    end = "</D:prop>" + render.OK + "</D:propstat>"
-    lacks = missing and not minimal
-    if lacks and not shared and not own:
-        begin, end = "</D:href>", ""
-    after = end + (render.not_found(missing) if lacks else "") + "</D:response>"
-    quote = render.quote_path
-    if len(own) == 1:
-        only = own[0]
-        return lambda row: f"{before}{quote(row.href)}{begin}{only(row)}{after}"
-    return lambda row: f"{before}{quote(row.href)}{begin}{''.join([write(row) for write in own])}{after}"
+class MemberWriter:
+    """Writes the `response` of any member of the calendar at `resource`: all that the members share is written once.
+    `extra` gives further elements of a member (calendar-data)."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        wanted: Sequence[str],
+        *,
+        minimal: bool = False,
+        extra: "Callable[[Row], str] | None" = None,
+    ) -> None:
+        calendar = resource.place
+        place = Place("member", calendar.path, calendar.owner, calendar.collection)
+        shared, missing, own = [], [], []
+        for name in wanted:
+            known = LIVE.get(name)
+            if known is not None and known.per_member and "member" in known.on:
+                own.append(name)
+                continue
+            inner = properties.value(Resource(resource.request, place, resource.letters), name)
+            if inner is None:
+                missing.append(name)
+            else:
+                shared.append(element(name, inner))
+        begin, end = "</D:href><D:propstat><D:prop>" + "".join(shared), "</D:prop>" + render.OK + "</D:propstat>"
+        lacks = missing and not minimal
+        if lacks and not shared and not own and extra is None:
+            begin, end = "</D:href>", ""
+        self._before = "<D:response><D:href>" + render.quote_path(resource.path(calendar.path))
+        self._begin = begin
+        self._after = end + (render.not_found(missing) if lacks else "") + "</D:response>"
+        self._own = [_MEMBER_VALUES[name] for name in own] + ([] if extra is None else [extra])
+        # ETags alone: no more than that is read of a calendar.
+        self.tags_only = own == [dav("getetag")] and extra is None
+
+    def __call__(self, row: Row) -> str:
+        own = "".join([write(row) for write in self._own])
+        return f"{self._before}{render.quote_path(row.href)}{self._begin}{own}{self._after}"
+
+    def tags(self, pairs: list[tuple[str, str]]) -> list[str]:
+        """The same for pairs of href and ETag, where ETags are all that is asked for: first synchronisations."""
+        if not render.is_plain("".join([href for href, _etag in pairs])):
+            pairs = [(render.quote_path(href), etag) for href, etag in pairs]
+        before, begin, after = self._before, self._begin + '<D:getetag>"', '"</D:getetag>' + self._after
+        return [f"{before}{href}{begin}{etag}{after}" for href, etag in pairs]
 
 
 _MEMBER_VALUES: dict[str, Callable[[Row], str]] = {

@@ -83,6 +83,12 @@ def members(
     return list(map(Row._make, found))
 
 
+def tags(session: Session, collection_id: int) -> list[tuple[str, str]]:
+    """(href, ETag) of the same, in the same order."""
+    found: list[Any] = _TAGS.rows(session, collection_id=collection_id)
+    return found
+
+
 def members_at(
     session: Session, collection_id: int, hrefs: Iterable[str], *, text: bool = False, date: bool = False
 ) -> list[Row]:
@@ -235,6 +241,11 @@ _HERE = CalendarObject.collection_id == bindparam("collection_id")
 @cache
 def _all(text: bool, date: bool) -> Prepared:
     return Prepared(_rows(text, date).where(_HERE).order_by(CalendarObject.id))
+
+
+_TAGS = Prepared(
+    select(CalendarObject.href, CalendarObject.etag).where(_HERE, ~CalendarObject.deleted).order_by(CalendarObject.id)
+)
 
 
 @cache

@@ -68,6 +68,8 @@ class Server:
             # Larger bodies than any route takes are refused while they come in.
             max_request_body_size=16 * 1024 * 1024,
             channel_timeout=60,
+            # A first synchronisation is megabytes: beyond this they would go through a file.
+            outbuf_overflow=16 * 1024 * 1024,
         )
         assert isinstance(server, TcpWSGIServer)
         server.channel_class = _Channel

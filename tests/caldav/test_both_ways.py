@@ -5,10 +5,12 @@ import gzip
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import defusedxml.ElementTree as SafeTree
 import pytest
 from radicale.app import Application
 
 from bench import corpus
+from caldav_bridge import render
 from caldav_bridge.app import DavApp
 from ical.times import utc_text
 from tests.caldav.helpers import NAMESPACES, Answer, Clinic, Dav, event
@@ -120,3 +122,12 @@ def test_table_of_occurrences_answers_what_the_texts_say(clinic: Clinic) -> None
             expected = {one.href for one in made if one.instances(first, last)}
             assert from_tables == from_texts
             assert set(from_tables) == expected
+
+
+def test_characters_that_xml_cannot_hold_are_replaced() -> None:
+    held = "a\tb\nc <&> ü 한국어 \ud7ff\ue000\ufffd\U0001f600"
+    assert SafeTree.fromstring(f"<a>{render.escape(held)}</a>").text == held
+    for code in (0, 1, 8, 11, 12, 14, 31, 0xD800, 0xDFFF, 0xFFFE, 0xFFFF):
+        assert render.escape(f"ü{chr(code)}한") == "ü\ufffd한", code
+    lines = render.escape("a\r\nb")
+    assert SafeTree.fromstring(f"<a>{lines}</a>").text == "a\r\nb"
