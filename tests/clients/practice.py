@@ -39,6 +39,11 @@ def wait_until(found: Callable[[], Found], what: str, seconds: float = 20) -> Fo
     return value
 
 
+def moment(text: str) -> datetime:
+    """Wall time, so that a week later is the same time of day."""
+    return datetime.fromisoformat(text).astimezone(VIENNA)
+
+
 def last_lines(log: Path, count: int) -> str:
     """Nothing when the log has been removed already."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-count:]) if log.exists() else ""
@@ -125,7 +130,7 @@ class Practice:
 
     def slots(self, day: date, days: int = 1, doctor: str = "lee", kind: str = "consultation") -> list[datetime]:
         asked = {"doctor": doctor, "from": f"{day}", "to": f"{day + timedelta(days=days - 1)}", "type": kind}
-        return [datetime.fromisoformat(slot["start"]) for slot in self.ask("GET", "/slots", params=asked)["slots"]]
+        return [moment(slot["start"]) for slot in self.ask("GET", "/slots", params=asked)["slots"]]
 
     def free_time(self) -> datetime:
         """A time of lee's that is free, and whose next slot is free, beyond what the demo has booked."""
@@ -148,7 +153,7 @@ class Practice:
         at = start or self.free_time()
         asked = {"doctor": "lee", "start": at.isoformat(), "type": "consultation", "patient": patient, **more}
         made = self.ask("POST", "/appointments", json=asked)
-        start, end = datetime.fromisoformat(made["start"]), datetime.fromisoformat(made["end"])
+        start, end = moment(made["start"]), moment(made["end"])
         return Booked(made["id"], start, end, patient["email"], f"{name} M. · Consultation")
 
     def appointment(self, booked: Booked) -> dict[str, Any]:
@@ -163,7 +168,7 @@ class Practice:
         return [str(each["status"]) for each in self.appointment(booked)["occurrences"]]
 
     def start(self, booked: Booked) -> datetime:
-        return datetime.fromisoformat(self.appointment(booked)["start"])
+        return moment(self.appointment(booked)["start"])
 
     # What the patient got
 
