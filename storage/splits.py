@@ -42,6 +42,22 @@ class Heir:
     visits: list[Visit]
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """What something was cut off: the appointment, its object, the text of that with its master, whose it is, and now."""
+
+    appointment: Appointment
+    obj: CalendarObject
+    stored: Component
+    head: Component
+    owner: Account
+    now: datetime
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return timezones.zone(self.owner.timezone)
+
+
 def find(
     session: Session,
     appointment: Appointment,
@@ -56,10 +72,11 @@ def find(
     left = list(gone)
     if head is None or all(visit.status in status.CANCELLED for visit in left):
         return []
+    cut = _Cut(appointment, obj, stored, head, owner, now)
     heirs = []
     for candidate in _recent_blocks(session, obj, now):
         try:
-            heir = _adopt(session, appointment, obj, candidate, stored, head, left, owner, now)
+            heir = _adopt(session, cut, candidate, left)
         except Refusal:
             # Whatever it is, it cannot be an appointment: it stays the event that it is.
             continue
@@ -84,43 +101,32 @@ def _recent_blocks(session: Session, obj: CalendarObject, now: datetime) -> Sequ
     ).all()
 
 
-def _adopt(
-    session: Session,
-    appointment: Appointment,
-    obj: CalendarObject,
-    candidate: CalendarObject,
-    stored: Component,
-    head: Component,
-    gone: Sequence[Visit],
-    owner: Account,
-    now: datetime,
-) -> Heir | None:
+def _adopt(session: Session, cut: _Cut, candidate: CalendarObject, gone: Sequence[Visit]) -> Heir | None:
     put = lines.parse(candidate.stored_text)
     put_head = recurrence.master(put)
-    if put_head is None or not _is_about(put_head, head):
+    if put_head is None or not _is_about(put_head, cut.head):
         return None
-    zone = timezones.zone(owner.timezone)
-    whole = obj.deleted
-    new_id = appointment.id if whole else visits.id_of(candidate.uid)
+    whole = cut.obj.deleted
+    new_id = cut.appointment.id if whole else visits.id_of(candidate.uid)
     if not whole and session.get(Appointment, new_id) is not None:
         return None
-    calendar = _text(session, stored, head, put, candidate.uid, new_id, zone, now)
-    expanded = occurrences.expand(calendar, owner, now).occurrences
-    pairs = _pairs(gone, expanded, zone)
+    calendar = _text(session, cut, put, candidate.uid, new_id)
+    expanded = occurrences.expand(calendar, cut.owner, cut.now).occurrences
+    pairs = _pairs(gone, expanded, cut.zone)
     if not pairs:
         return None
-    _mark(calendar, expanded, gone, pairs, zone, now)
+    _mark(cut, calendar, expanded, gone, pairs)
     if whole:
         # Its visits are found by its object, which is the new event from now on.
-        obj.kind, appointment.object_id = "block", candidate.id
-        heir = appointment
+        cut.obj.kind, cut.appointment.object_id = "block", candidate.id
+        heir = cut.appointment
     else:
-        heir = _new(session, appointment, candidate, new_id)
-        _hand_over(session, appointment, heir, pairs)
-        _forget(session, obj, pairs, zone, now)
+        heir = _new(session, cut.appointment, candidate, new_id)
+        _hand_over(session, cut.appointment, heir, pairs)
+        _forget(session, cut, pairs)
     session.flush()
     collection = session.get_one(Calendar, candidate.collection_id)
-    write = Write(SYSTEM, now, "taken over", overbook=True)
+    write = Write(SYSTEM, cut.now, "taken over", overbook=True)
     objects.put_object(session, collection, candidate.href, calendar, write)
     present = {occurrence.recurrence_id for occurrence in expanded}
     came = [visit for visit in visits.of_appointment(session, heir.id).values() if visit.recurrence_id in present]
@@ -139,18 +145,9 @@ def _is_about(event: Component, head: Component) -> bool:
     return below is not None and any(title.endswith(body) for body in appointment_text.titles(head) if body)
 
 
-def _text(
-    session: Session,
-    stored: Component,
-    head: Component,
-    put: Component,
-    uid: str,
-    new_id: UUID,
-    zone: ZoneInfo,
-    now: datetime,
-) -> Component:
+def _text(session: Session, cut: _Cut, put: Component, uid: str, new_id: UUID) -> Component:
     """The event as an appointment: what is ours from the stored one, what is the app's as in a PUT."""
-    base = stored.copy()
+    base, zone, now = cut.stored.copy(), cut.zone, cut.now
     # copy() keeps the order, so the master is found again the way it was found in `stored`.
     own = recurrence.master(base)
     assert own is not None
@@ -193,7 +190,8 @@ def _own(calendar: Component) -> list[Component]:
 
 
 def _original(event: Component, calendar: Component, zone: ZoneInfo) -> datetime:
-    (line,) = event.lines("RECURRENCE-ID")
+    line = event.first("RECURRENCE-ID")
+    assert line is not None
     return times.instant(times.read_time(line, zone, calendar), zone)
 
 
@@ -207,12 +205,11 @@ def _pairs(gone: Sequence[Visit], found: Sequence[recurrence.Occurrence], zone: 
 
 
 def _mark(
+    cut: _Cut,
     calendar: Component,
     expanded: Sequence[recurrence.Occurrence],
     gone: Sequence[Visit],
     pairs: Mapping[str, str],
-    zone: ZoneInfo,
-    now: datetime,
 ) -> None:
     """What came over has the status that it had; what has another time than the patient knows is rescheduled."""
     known = {visit.recurrence_id: visit for visit in gone}
@@ -227,14 +224,16 @@ def _mark(
         if occurrence.component is head:
             wanted[occurrence.recurrence_id] = new_status
         else:
-            appointment_text.set_status(occurrence.component, new_status, now)
+            appointment_text.set_status(occurrence.component, new_status, cut.now)
     if head is None or not wanted:
         return
     usual = Counter(wanted.values()).most_common(1)[0][0]
     for recurrence_id, new_status in wanted.items():
         if new_status != usual and recurrence_id:
-            appointment_text.set_status(recurrence.make_override(calendar, recurrence_id, zone), new_status, now)
-    appointment_text.set_status(head, usual, now)
+            appointment_text.set_status(
+                recurrence.make_override(calendar, recurrence_id, cut.zone), new_status, cut.now
+            )
+    appointment_text.set_status(head, usual, cut.now)
 
 
 def _status(visit: Visit, start: datetime) -> str:
@@ -281,12 +280,12 @@ def _hand_over(session: Session, appointment: Appointment, heir: Appointment, pa
         session.expunge(visit)
 
 
-def _forget(session: Session, obj: CalendarObject, ids: Collection[str], zone: ZoneInfo, now: datetime) -> None:
+def _forget(session: Session, cut: _Cut, ids: Collection[str]) -> None:
     """What stood on record in the old event, a visit that was cancelled or done, stands in the new one now."""
-    calendar = lines.parse(obj.stored_text)
+    calendar = lines.parse(cut.obj.stored_text)
     moments = {times.parse_utc_text(recurrence_id) for recurrence_id in ids if recurrence_id}
-    left = [event for event in _own(calendar) if _original(event, calendar, zone) in moments]
+    left = [event for event in _own(calendar) if _original(event, calendar, cut.zone) in moments]
     if left:
         calendar.children = [child for child in calendar.children if not any(child is event for event in left)]
-        target = session.get_one(Calendar, obj.collection_id)
-        objects.put_object(session, target, obj.href, calendar, Write(SYSTEM, now, "handed on", overbook=True))
+        target = session.get_one(Calendar, cut.obj.collection_id)
+        objects.put_object(session, target, cut.obj.href, calendar, Write(SYSTEM, cut.now, "handed on", overbook=True))
