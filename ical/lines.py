@@ -21,6 +21,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # A line and what is folded to it. Not str.splitlines: it would also cut at U+2028 and U+0085, which are text here.
 _LOGICAL = re.compile(r"[^\n]*\n(?:[ \t][^\n]*(?:\n|\Z))*|[^\n]+")
 _FOLD = re.compile(r"\r?\n[ \t]")
+_LINE_END, _ESCAPED_LINE_END = re.compile(r"\r?\n|\r"), r"\\n"
 _END_OF_VALUE = re.compile("[,;:]")
 _CARETS = {"n": "\n", "'": '"', "^": "^"}
 _CARETED = re.compile(r"\^([n'^])")
@@ -48,11 +49,11 @@ class Line:
         return self.raw or fold(self.unfolded())
 
     def unfolded(self) -> str:
-        parts = [self.name]
+        head = self.name
         for key, values in self.params:
-            parts.append(f";{key}=" + ",".join(_quoted(v) for v in values))
+            head += f";{key}={','.join(map(_quoted, values))}"
         # A bare line end in a value would begin a property of somebody else's choice.
-        return "".join(parts) + ":" + re.sub(r"\r?\n|\r", r"\\n", self.value)
+        return f"{head}:{_LINE_END.sub(_ESCAPED_LINE_END, self.value)}"
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ def fold(line: str) -> str:
     """One logical line as folded text: at most 75 octets a line, CRLF, no fold inside a character."""
     encoded = line.encode()
     if len(encoded) <= 75:
-        return line + "\r\n"
+        return f"{line}\r\n"
     parts, start, room = [], 0, 75
     while len(encoded) - start > room:
         cut = start + room
@@ -254,5 +255,5 @@ def _split(line: str) -> tuple[str, Params, str]:
 
 def _quoted(value: str) -> str:
     """The value as it may stand in a line. A caret is left alone: what was parsed holds its RFC 6868 form already."""
-    value = re.sub(r"\r?\n|\r", "^n", value).replace('"', "^'")
-    return f'"{value}"' if any(c in value for c in ",;:") else value
+    value = _LINE_END.sub("^n", value).replace('"', "^'")
+    return f'"{value}"' if _END_OF_VALUE.search(value) else value

@@ -516,9 +516,9 @@ def _store(
 ) -> Booked:
     target = collections.built_in(session, doctor, "appointments")
     uid = calendar.components("VEVENT")[0].plain("UID")
-    objects.put_object(session, target, f"{uid}.ics", calendar, Write(actor, now, "book"), windows=windows)
-    appointment = session.get_one(Appointment, visits.id_of(uid))
-    made = list(visits.of_appointment(session, appointment.id).values())
+    write = Write(actor, now, "book")
+    appointment, followed = objects.put_appointment(session, target, f"{uid}.ics", calendar, write, windows=windows)
+    made = sorted(followed.values(), key=lambda visit: visit.start)
     for visit in made[:1] if appointment.series else made:
         history.record(session, visit, actor, "booked", now)
     notifications.confirmed(session, appointment, made, now)

@@ -17,14 +17,15 @@ from ical.diary import OVERBOOKED_SEAT
 from ical.errors import SlotTaken
 from storage.db import has_row_locks
 from storage.models import Claim, Resource, table_of
+from storage.prepared import Prepared
 
 _ADD = insert(table_of(Claim))
-_RESOURCE = select(Resource.id).where(Resource.account_id == bindparam("account"))
+_RESOURCE = Prepared(select(Resource.id).where(Resource.account_id == bindparam("account")))
 _OF_APPOINTMENT = select(Claim).where(Claim.appointment_id == bindparam("appointment"))
-_OVERLAPPING = select(Claim.id, Claim.expires_at, Claim.resource_id, Claim.seat, Claim.start, Claim.end).where(
-    Claim.resource_id.in_(bindparam("resources", expanding=True)),
-    Claim.end > bindparam("start"),
-    Claim.start < bindparam("end"),
+_OVERLAPPING = Prepared(
+    select(Claim.id, Claim.expires_at, Claim.seat, Claim.start, Claim.end).where(
+        Claim.resource_id == bindparam("resource"), Claim.end > bindparam("start"), Claim.start < bindparam("end")
+    )
 )
 
 
@@ -44,10 +45,10 @@ def resource_of(session: Session, account_id: int) -> int | None:
     # It never changes, and every step of a write asks for it.
     known: dict[int, int] = session.info.setdefault("resources", {})
     if account_id not in known:
-        found = session.scalar(_RESOURCE, {"account": account_id})
-        if found is None:
+        found = _RESOURCE.rows(session, account=account_id)
+        if not found:
             return None
-        known[account_id] = found
+        known[account_id] = found[0][0]
     return known[account_id]
 
 
@@ -129,11 +130,17 @@ def _others(
     session: Session, resource_ids: Collection[int], start: datetime, end: datetime, now: datetime
 ) -> list[tuple[int, int, datetime, datetime]]:
     """(resource, seat, start, end) of the claims that overlap [start, end). Those that have expired are removed."""
-    found = session.execute(_OVERLAPPING, {"resources": list(resource_ids), "start": start, "end": end}).all()
-    expired = {row.id for row in found if row.expires_at is not None and row.expires_at <= now}
+    others, expired = [], []
+    for resource in resource_ids:
+        asked = {"resource": resource, "start": start, "end": end}
+        for claim, expires_at, seat, begin, finish in _OVERLAPPING.all(session.connection(), asked):
+            if expires_at is not None and expires_at <= now:
+                expired.append(claim)
+            else:
+                others.append((resource, seat, begin, finish))
     if expired:
         release(session, ids=expired)
-    return [(row.resource_id, row.seat, row.start, row.end) for row in found if row.id not in expired]
+    return others
 
 
 def of_appointment(session: Session, appointment_id: UUID) -> Sequence[Claim]:

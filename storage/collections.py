@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from ical import timezones
 from ical.errors import CollectionExists, Forbidden, InvalidInput
 from ical.lines import Component
 from storage.models import Account, CalendarObject, Change, Collection, Occurrence, Version
+from storage.prepared import Kept
 
 DISPLAYNAME = "{DAV:}displayname"
 COLOUR = "{http://apple.com/ns/ical/}calendar-color"
@@ -22,6 +23,12 @@ DESCRIPTION = "{urn:ietf:params:xml:ns:caldav}calendar-description"
 TIMEZONE = "{urn:ietf:params:xml:ns:caldav}calendar-timezone"
 TRANSP = "{urn:ietf:params:xml:ns:caldav}schedule-calendar-transp"
 
+_BUILT_IN = Kept(
+    lambda columns: select(*columns).where(
+        Collection.owner_id == bindparam("owner"), Collection.name == bindparam("name")
+    ),
+    Collection,
+)
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
 
 
@@ -94,9 +101,10 @@ def find(session: Session, username: str, name: str) -> Collection | None:
 
 def built_in(session: Session, owner: Account, name: str) -> Collection:
     """One of the built-in calendars, which every doctor has."""
-    return session.execute(
-        select(Collection).where(Collection.owner_id == owner.id, Collection.name == name)
-    ).scalar_one()
+    found = _BUILT_IN.attached(session, owner=owner.id, name=name)
+    assert found is not None
+    calendar: Collection = found[0]
+    return calendar
 
 
 def create(

@@ -57,7 +57,7 @@ def put(session: Session, collection: Collection, spot: Spot, sent: Sent, *, act
         # RFC 4791 §5.3.2.1: nor may an object become another one.
         raise UidConflict(spot.href)
     edit = Edit(collection, spot, sent, actor, now)
-    if spot.live is None and spot.elsewhere:
+    if spot.live is None and spot.elsewhere is not None and not spot.elsewhere.deleted:
         # An app that drags an event into another calendar writes it there first, then deletes it here: if an
         # appointment's copy were taken, the patient would be told of a cancellation.
         raise Forbidden("This entry stays in its calendar.")

@@ -27,9 +27,9 @@ def confirmed(
 ) -> None:
     """The booking's confirmation; one for a whole series. `to_confirm`: the doctor made it, and the patient is asked."""
     first = min(visits, key=lambda visit: visit.start)
-    _send(session, "appointment_confirmed", appointment, first, now, whole=len(visits) > 1, to_confirm=to_confirm)
     for visit in visits:
         _told(visit)
+    _send(session, "appointment_confirmed", appointment, first, now, whole=len(visits) > 1, to_confirm=to_confirm)
 
 
 def changed(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:

@@ -24,6 +24,7 @@ from storage import audit, claims, occurrences, visits
 from storage.db import has_row_locks
 from storage.models import Account, Appointment, CalendarObject, Change, Collection, Version, table_of
 from storage.prepared import Prepared, attached
+from storage.visits import Followed
 from storage.writes import Spot, Write
 
 # Their stored text has lines of ours, which no calendar app is shown.
@@ -121,16 +122,41 @@ def put_object(
     calendar: Component,
     write: Write,
     *,
-    windows: Sequence[Window] | None = None,
     spot: Spot | None = None,
 ) -> CalendarObject:
     """Store `calendar` (already guarded and merged) at `href`, new or over what is there.
 
-    `windows` (the owner's working hours about an appointment) and `spot` are what the caller has just read behind the
-    lock; read here when left out.
-    Raises SlotTaken when an appointment's minutes are not free (unless `write.overbook`), UidConflict when its UID
+    `spot` is what the caller has just read behind the lock; read here when left out. Raises SlotTaken when an appointment's minutes are not free (unless `write.overbook`), UidConflict when its UID
     lives under another href. Revives a deleted object of the same href.
     """
+    return _put(session, collection, href, calendar, write, spot, None)[0]
+
+
+def put_appointment(
+    session: Session,
+    collection: Collection,
+    href: str,
+    calendar: Component,
+    write: Write,
+    *,
+    windows: Sequence[Window] | None = None,
+) -> Followed:
+    """`put_object` of an appointment, with what came of it. `windows`: the owner's working hours about it, where the
+    caller has just read them behind the lock."""
+    followed = _put(session, collection, href, calendar, write, None, windows)[1]
+    assert followed is not None
+    return followed
+
+
+def _put(
+    session: Session,
+    collection: Collection,
+    href: str,
+    calendar: Component,
+    write: Write,
+    spot: Spot | None,
+    windows: Sequence[Window] | None,
+) -> tuple[CalendarObject, Followed | None]:
     owner = session.get_one(Account, collection.owner_id)
     if spot is None:
         lock_owner(session, owner.id)
@@ -165,10 +191,12 @@ def put_object(
     else:
         _set(session, obj, row)
     occurrences.replace(session, obj, owner, expansion, new=new)
+    followed = None
     if kind == "appointment":
-        visits.follow(session, obj, calendar, owner, expansion, write, new=new, windows=windows)
+        first = new and spot.with_uid is None and spot.elsewhere is None
+        followed = visits.follow(session, obj, calendar, owner, expansion, write, first=first, windows=windows)
     _log(session, collection, obj, write, text)
-    return obj
+    return obj, followed
 
 
 def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
@@ -282,7 +310,7 @@ def _spot(session: Session, collection: Collection, href: str, uid: str) -> Spot
     at_href = next((obj for obj in here if obj.href == href), None)
     live = None if at_href is None or at_href.deleted else at_href
     same = [obj for obj in here if obj.uid == uid]
-    elsewhere = any(obj.collection_id != collection.id and not obj.deleted for obj in found)
+    elsewhere = next((obj for obj in found if obj.collection_id != collection.id), None)
     return Spot(href, live, at_href, min(same, key=lambda obj: (obj.deleted, -obj.seq), default=None), elsewhere)
 
 

@@ -29,11 +29,34 @@ from storage.models import (
     Reminder,
     Visit,
     WaitlistEntry,
+    table_of,
 )
+from storage.prepared import Prepared
 from storage.settings import Settings
 
 # After this long a message that could not be delivered is given up.
 BUDGET = timedelta(hours=4)
+_COLUMNS = [
+    "template",
+    "channel",
+    "dedupe_key",
+    "due_at",
+    "created_at",
+    "appointment_id",
+    "recurrence_id",
+    "patient_id",
+    "account_id",
+    "payload",
+    "expires_at",
+    "priority",
+    "state",
+    "attempts",
+    "last_error",
+]
+_ADD = {
+    dialect: Prepared(insert(table_of(OutboxMessage)).on_conflict_do_nothing(index_elements=["dedupe_key"]), _COLUMNS)
+    for dialect, insert in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
 _FIRST_WAIT = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(minutes=5)
 # Who has no e-mail address gets these by SMS instead.
@@ -117,28 +140,26 @@ def add(
     priority: int = 5,
 ) -> None:
     """Put a message into the outbox, in the caller's transaction. A second one with the same key is nothing."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(
-        insert(OutboxMessage)
-        .values(
-            template=template,
-            channel=channel,
-            dedupe_key=dedupe_key,
-            due_at=due_at,
-            created_at=due_at,
-            appointment_id=appointment_id,
-            recurrence_id=recurrence_id,
-            patient_id=patient_id,
-            account_id=account_id,
-            payload=dict(payload or {}),
-            expires_at=expires_at,
-            priority=priority,
-            state="due",
-            attempts=0,
-            last_error="",
-        )
-        .on_conflict_do_nothing(index_elements=["dedupe_key"])
-    )
+    row = {
+        "template": template,
+        "channel": channel,
+        "dedupe_key": dedupe_key,
+        "due_at": due_at,
+        "created_at": due_at,
+        "appointment_id": appointment_id,
+        "recurrence_id": recurrence_id,
+        "patient_id": patient_id,
+        "account_id": account_id,
+        "payload": dict(payload or {}),
+        "expires_at": expires_at,
+        "priority": priority,
+        "state": "due",
+        "attempts": 0,
+        "last_error": "",
+    }
+    session.flush()
+    connection = session.connection()
+    _ADD[connection.dialect.name].write(connection, row)
 
 
 def claim_due(db: Database, now: datetime, limit: int, seconds: float) -> list[Lease]:

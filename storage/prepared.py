@@ -69,16 +69,20 @@ class Prepared:
 
     def rows(self, session: Session, **given: Any) -> list[Row]:
         """What it finds, with the values as the columns' types give them."""
-        connection = connection_of(session)
-        return self.text(connection).rows(self._run(connection, given))
+        return self.all(connection_of(session), given)
 
     def raw(self, session: Session, **given: Any) -> list[Row]:
         """What it finds, as the driver gives it."""
         return self._run(connection_of(session), given)
 
+    # What a session holds and has not written is not written before these.
+
+    def all(self, connection: Connection, given: Mapping[str, Any]) -> list[Row]:
+        """Run it. The rows that it gives, with the values as the columns' types give them."""
+        return self.text(connection).rows(self._run(connection, given))
+
     def one(self, connection: Connection, given: Mapping[str, Any]) -> Row | None:
-        """Run it, and give its first row, as the columns' types give it, if it has any. What the session holds and has
-        not written is not written before it."""
+        """The first of them, if there is any."""
         found = self._run(connection, given)
         return self.text(connection).row(found[0]) if found else None
 

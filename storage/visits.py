@@ -6,10 +6,11 @@ minutes until `settle_at`, so that an undo within the quiet period finds everyth
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
@@ -19,14 +20,16 @@ from ical.errors import InvalidCalendarData
 from ical.lines import Component
 from ical.recurrence import Occurrence
 from storage import claims, diary, reminders
-from storage.models import Account, Appointment, AppointmentType, CalendarObject, Claim, Reminder, Visit
+from storage.models import Account, Appointment, AppointmentType, CalendarObject, Claim, Reminder, Visit, table_of
 from storage.occurrences import Expansion
+from storage.prepared import Prepared, attached
 from storage.writes import Write
 
 # What has not ended one way or the other: only such a visit can still be cancelled or moved.
 _FOREIGN = UUID("5f0c6c0e-1a1c-4b53-9b0a-6f0a4f2f7d0e")
 OPEN = frozenset({"scheduled", "confirmed", "rescheduled", "in_progress"})
 
+_ADD = Prepared(insert(table_of(Appointment)), [column.key for column in table_of(Appointment).columns])
 _OF_OBJECT = (
     select(Appointment).where(Appointment.object_id == bindparam("object")).execution_options(populate_existing=True)
 )
@@ -36,6 +39,13 @@ _OF_APPOINTMENT = (
     .order_by(Visit.start)
     .execution_options(populate_existing=True)
 )
+
+
+class Followed(NamedTuple):
+    """An appointment and its visits by recurrence id, in step with its text."""
+
+    appointment: Appointment
+    visits: dict[str, Visit]
 
 
 def id_of(uid: str) -> UUID:
@@ -64,10 +74,11 @@ def follow(
     expansion: Expansion,
     write: Write,
     *,
-    new: bool = False,
+    first: bool = False,
     windows: Sequence[Window] | None = None,
-) -> None:
-    """Bring the appointment's rows, claims and reminders in step with its text. `new`: the object has just been made.
+) -> Followed:
+    """Bring the appointment's rows, claims and reminders in step with its text. `first`: there was no appointment with
+    this UID, nor the object.
 
     Raises SlotTaken when new minutes are not free, unless `write.overbook`.
     """
@@ -75,25 +86,26 @@ def follow(
     facts = appointment_text.read(recurrence.master(calendar) or calendar.components("VEVENT")[0], zone, calendar)
     if facts.patient_id is None:
         raise InvalidCalendarData("An appointment needs a patient.")
-    appointment = None if new else of_object(session, obj)
-    appointment = appointment or session.get(Appointment, id_of(facts.uid), populate_existing=True)
-    first = appointment is None
+    said = {
+        "object_id": obj.id,
+        "doctor_id": owner.id,
+        "patient_id": facts.patient_id,
+        "type_code": facts.type_code,
+        "series": any(occurrence.recurrence_id for occurrence in expansion.occurrences),
+        "parent_id": id_of(facts.parent_uid) if facts.parent_uid else None,
+        "video_link": facts.video_link,
+        "location": facts.location[:200],
+    }
+    appointment = None
+    if not first:
+        appointment = of_object(session, obj) or session.get(Appointment, id_of(facts.uid), populate_existing=True)
+        first = appointment is None
     if appointment is None:
-        appointment = Appointment(
-            id=id_of(facts.uid),
-            booked_by=write.actor.label,
-            booked_at=write.now,
-            version=0,
-        )
-        session.add(appointment)
-    appointment.object_id = obj.id
-    appointment.doctor_id, appointment.patient_id = owner.id, facts.patient_id
-    appointment.type_code, appointment.video_link = facts.type_code, facts.video_link
-    appointment.location = facts.location[:200]
-    appointment.series = any(occurrence.recurrence_id for occurrence in expansion.occurrences)
-    appointment.parent_id = id_of(facts.parent_uid) if facts.parent_uid else None
-    appointment.version += 1
-    session.flush()
+        appointment = _add(session, id_of(facts.uid), said, write)
+    else:
+        for name, value in said.items():
+            setattr(appointment, name, value)
+        appointment.version += 1
 
     known = {} if first else of_appointment(session, appointment.id)
     _rename(session, known, expansion.occurrences, zone)
@@ -103,10 +115,23 @@ def follow(
     for recurrence_id, visit in known.items():
         if recurrence_id not in present and _is_expanded(visit.start, expansion):
             _vanish_one(visit, write)
-    session.flush()
     held = () if first else claims.of_appointment(session, appointment.id)
     _claim(session, appointment, owner, known, held, windows, write)
     reminders.rebuild(session, appointment, known.values(), facts.reminders, write.now, first=first)
+    return Followed(appointment, known)
+
+
+def _add(session: Session, appointment_id: UUID, said: Mapping[str, Any], write: Write) -> Appointment:
+    row = {
+        **said,
+        "id": appointment_id,
+        "split_from": None,
+        "booked_by": write.actor.label,
+        "booked_at": write.now,
+        "version": 1,
+    }
+    _ADD.write(session.connection(), row)
+    return attached(session, Appointment, row)
 
 
 def vanish(session: Session, obj: CalendarObject, write: Write) -> None:

@@ -29,14 +29,14 @@ class Sent:
 @dataclass(frozen=True)
 class Spot:
     """Where an object is to be written, read behind the lock: what its href names (`live`), or names or named last
-    (`at_href`), and whoever has its UID, a live one before a deleted one. `elsewhere`: it is an appointment's, which
-    stands in another calendar."""
+    (`at_href`), and whoever has its UID, a live one before a deleted one. `elsewhere`: the object of the appointment
+    with this UID, if that is in another calendar."""
 
     href: str
     live: CalendarObject | None
     at_href: CalendarObject | None
     with_uid: CalendarObject | None
-    elsewhere: bool
+    elsewhere: CalendarObject | None
 
 
 @dataclass(frozen=True)
