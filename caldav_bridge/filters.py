@@ -17,6 +17,8 @@ _BEGINNING = datetime(1600, 1, 1, tzinfo=UTC)
 _END = datetime(2300, 1, 1, tzinfo=UTC)
 _INSTANT = re.compile(r"\d{8}T\d{6}Z")
 _DAY = timedelta(days=1)
+# An alarm further from its event than this goes off in no range.
+_REACH_OF_ALARMS = timedelta(days=366 * 100)
 
 
 class BadFilter(Exception):
@@ -47,6 +49,11 @@ class TimeRange:
         if start == end:
             return self.first <= start < self.last
         return start < self.last and end > self.first
+
+    def wider(self, margin: timedelta) -> "TimeRange":
+        """With so much more on either side; open where the calendar of the machine would end."""
+        start = None if self.first - _BEGINNING <= margin else self.first - margin
+        return TimeRange(start, None if _END - self.last <= margin else self.last + margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,12 +326,12 @@ def _todos_in(calendar: Component, zone: tzinfo, span: TimeRange) -> list[Compon
     return [
         todo
         for todo in calendar.components("VTODO")
-        if (
-            bool(_nearby(todo, calendar, zone, span))
-            if todo.first("RRULE") is not None or todo.first("RDATE") is not None
-            else _todo_in(todo, span, zone, calendar)
-        )
+        if (_nearby(todo, calendar, zone, span) if _is_series(todo) else _todo_in(todo, span, zone, calendar))
     ]
+
+
+def _is_series(component: Component) -> bool:
+    return component.first("RRULE") is not None or component.first("RDATE") is not None
 
 
 def _todo_in(component: Component, span: TimeRange, zone: tzinfo, calendar: Component) -> bool:
@@ -352,7 +359,15 @@ def _todo_in(component: Component, span: TimeRange, zone: tzinfo, calendar: Comp
 
 
 def _journals_in(calendar: Component, zone: tzinfo, span: TimeRange) -> list[Component]:
-    return [journal for journal in calendar.components("VJOURNAL") if _journal_in(journal, span, zone, calendar)]
+    return [
+        journal
+        for journal in calendar.components("VJOURNAL")
+        if (
+            _nearby(journal, calendar, zone, span)
+            if _is_series(journal)
+            else _journal_in(journal, span, zone, calendar)
+        )
+    ]
 
 
 def _journal_in(component: Component, span: TimeRange, zone: tzinfo, calendar: Component) -> bool:
@@ -374,19 +389,27 @@ def _alarm_in(alarm: Component, component: Component, calendar: Component, zone:
         pause = times.read_duration(alarm.value("DURATION") or "PT0S")
         shifts = [pause * n for n in range(min(repeats, 100) + 1)]
         if trigger.param("VALUE") == "DATE-TIME":
-            moment = times.instant(times.read_time(trigger, zone, calendar), zone)
-            return any(span.holds(moment + shift, moment + shift) for shift in shifts)
-        offset = times.read_duration(trigger.value)
-    except (InvalidCalendarData, InvalidInput, ValueError):
+            anchors, offset = [times.instant(times.read_time(trigger, zone, calendar), zone)], timedelta()
+        else:
+            anchors, offset = None, times.read_duration(trigger.value)
+        reach = abs(offset) + max(shifts)
+    except (InvalidCalendarData, InvalidInput, ValueError, OverflowError):
         return False
-    at_end = (trigger.param("RELATED") or "").upper() == "END"
-    if component.name == "VTODO":
-        anchor = _moment(component, "DUE" if at_end else "DTSTART", zone, calendar)
-        anchors = [] if anchor is None else [anchor]
-    else:
-        margin = abs(offset) + max(shifts) + _DAY
-        wider = TimeRange(span.start and span.start - margin, span.end and span.end + margin)
-        found = _nearby(component, calendar, zone, wider)
-        anchors = [occurrence.end if at_end else occurrence.start for occurrence in found]
-    moments = (anchor + offset + shift for anchor in anchors for shift in shifts)
+    if reach > _REACH_OF_ALARMS:
+        return False
+    if anchors is None:
+        at_end = (trigger.param("RELATED") or "").upper() == "END"
+        anchors = _anchors(component, calendar, zone, span.wider(reach + _DAY), at_end=at_end)
+    moments = (anchor + offset + shift for anchor in anchors if _BEGINNING < anchor < _END for shift in shifts)
     return any(span.holds(moment, moment) for moment in moments)
+
+
+def _anchors(
+    component: Component, calendar: Component, zone: tzinfo, span: TimeRange, *, at_end: bool
+) -> list[datetime]:
+    """The beginnings or ends of the instances about the range, from which alarms are counted."""
+    if component.name == "VTODO" and not _is_series(component):
+        anchor = _moment(component, "DUE" if at_end else "DTSTART", zone, calendar)
+        return [] if anchor is None else [anchor]
+    found = _nearby(component, calendar, zone, span)
+    return [occurrence.end if at_end else occurrence.start for occurrence in found]

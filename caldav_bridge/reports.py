@@ -1,7 +1,7 @@
 """REPORT: one function per report. RFC 4791 §7.8–7.10, RFC 6578 §3, RFC 3744 §9.4–9.5, RFC 3253 §3.8."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import MAXYEAR, MINYEAR, datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
 
@@ -11,7 +11,7 @@ from caldav_bridge import acl, calendar_data, filters, principals, properties, r
 from caldav_bridge.calendar_data import TooWide, UnsupportedData
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Place, Request
-from caldav_bridge.filters import BadFilter, CompFilter, TimeRange
+from caldav_bridge.filters import BadFilter, CompFilter
 from caldav_bridge.limits import MAX_EXPANDED, MAX_FREE_BUSY, MAX_HREFS
 from caldav_bridge.properties import Resource
 from caldav_bridge.propfind import DAV_HEADER, prefers_minimal, wanted_names
@@ -28,6 +28,7 @@ Report = Callable[[Request, Place, Element], Answer]
 
 CALENDAR_DATA = caldav("calendar-data")
 
+# The tables know floating times and whole days in the owner's zone: another one is no further away.
 _ZONES_APART = timedelta(hours=26)
 
 
@@ -124,21 +125,14 @@ def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, c
     if only.name == "VEVENT" and only.time_range is not None:
         span = only.time_range
         if not zones.is_stored(place, zone):
-            rows = collection.members_in_range(*_wider(span), **judged)
-            return _judged(rows, wanted, zone)
+            wider = span.wider(_ZONES_APART)
+            return _judged(collection.members_in_range(wider.start, wider.end, **judged), wanted, zone)
         if only.is_plain:
             return collection.members_in_range(span.start, span.end, **columns)
         return _judged(collection.members_in_range(span.start, span.end, **judged), wanted, zone)
     if only.is_plain and only.time_range is None:
         return collection.members(component=only.name, **columns)
     return _judged(collection.members(component=only.name, **judged), wanted, zone)
-
-
-def _wider(span: TimeRange) -> tuple[datetime | None, datetime | None]:
-    """What the tables, which know floating times in the owner's zone, must be asked for any zone."""
-    first = None if span.start is None or span.start.year < MINYEAR + 1 else span.start - _ZONES_APART
-    last = None if span.end is None or span.end.year > MAXYEAR - 1 else span.end + _ZONES_APART
-    return first, last
 
 
 def _judged(rows: list[Row], wanted: CompFilter, zone: tzinfo) -> list[Row]:
@@ -249,9 +243,10 @@ def free_busy_query(request: Request, place: Place, body: Element) -> Answer:
     if zones.is_stored(place, zone):
         periods = served.busy_periods(request.session, Collection(request, place).row, span.start, span.end)
     else:
+        wider = span.wider(_ZONES_APART)
         periods = [
             freebusy.Period(busy.start, busy.end, freebusy.busy_type(busy.component))
-            for row in Collection(request, place).members_in_range(*_wider(span), text=True)
+            for row in Collection(request, place).members_in_range(wider.start, wider.end, text=True)
             for busy in recurrence.occurrences(lines.parse(row.text), zone, span.start, span.end)
         ]
     text = freebusy.vfreebusy(periods, span.start, span.end, request.now)

@@ -383,6 +383,46 @@ def test_todos_in_time(lite: Clinic) -> None:
     assert found("20261127T000000Z", "20261128T000000Z") == {"ever.ics"}
 
 
+def test_series_of_journals_and_alarms_of_todos_in_time(lee: Dav) -> None:
+    lee.request("MKCALENDAR", "/lee/all/")
+    weekly = ("DTSTAMP:20261001T080000Z", "RRULE:FREQ=WEEKLY")
+    journal = calendar("BEGIN:VJOURNAL", "UID:j@test", *weekly, "DTSTART;VALUE=DATE:20261110", "END:VJOURNAL")
+    alarm = ("BEGIN:VALARM", "ACTION:DISPLAY", "TRIGGER:-PT1H", "DESCRIPTION:x", "END:VALARM")
+    todo = calendar("BEGIN:VTODO", "UID:t@test", *weekly, "DTSTART:20261110T150000Z", *alarm, "END:VTODO")
+    assert lee.put("/lee/all/j.ics", journal).status == lee.put("/lee/all/t.ics", todo).status == 201
+
+    def found(component: str, start: str, end: str) -> set[str]:
+        span = f'<C:time-range start="{start}" end="{end}"/>'
+        if component == "VALARM":
+            inner = f'<C:comp-filter name="VTODO"><C:comp-filter name="VALARM">{span}</C:comp-filter></C:comp-filter>'
+        else:
+            inner = f'<C:comp-filter name="{component}">{span}</C:comp-filter>'
+        return lee.query("/lee/all/", inner).members
+
+    assert found("VJOURNAL", "20261124T100000Z", "20261124T110000Z") == {"j.ics"}
+    assert found("VJOURNAL", "20261126T100000Z", "20261126T110000Z") == set()
+    assert found("VALARM", "20261124T135900Z", "20261124T140100Z") == {"t.ics"}
+    assert found("VALARM", "20261124T145900Z", "20261124T150100Z") == set()
+    assert found("VALARM", "00010101T000000Z", "99991231T235959Z") == {"t.ics"}
+
+
+@pytest.mark.parametrize("trigger", ["-P999999D", "P9999999999999D", "-PT1H\r\nREPEAT:99\r\nDURATION:P999999D"])
+@pytest.mark.parametrize("component", ["VEVENT", "VTODO"])
+def test_alarms_out_of_all_time(lee: Dav, trigger: str, component: str) -> None:
+    lee.request("MKCALENDAR", "/lee/all/")
+    alarm = ("BEGIN:VALARM", "ACTION:DISPLAY", f"TRIGGER:{trigger}", "DESCRIPTION:x", "END:VALARM")
+    lines = ("UID:a@test", "DTSTAMP:20261001T080000Z", "DTSTART:20261124T090000Z", "RRULE:FREQ=WEEKLY", *alarm)
+    lee.put("/lee/all/a.ics", calendar(f"BEGIN:{component}", *lines, f"END:{component}"))
+    for span in (
+        'start="00010101T000000Z" end="99991231T235959Z"',
+        'start="20261124T000000Z"',
+        'end="00010102T000000Z"',
+    ):
+        inner = f'<C:comp-filter name="VALARM"><C:time-range {span}/></C:comp-filter>'
+        answer = lee.query("/lee/all/", f'<C:comp-filter name="{component}">{inner}</C:comp-filter>')
+        assert (answer.status, answer.members) == (207, set())
+
+
 def test_series_of_todos_is_expanded(lee: Dav) -> None:
     lee.request("MKCALENDAR", "/lee/todo/")
     lines = ("DTSTART:20261110T150000Z", "DUE:20261110T160000Z", "RRULE:FREQ=WEEKLY")
