@@ -103,7 +103,7 @@ class _Bench:
             ours = timings[server.name]
             ratios.append(f"{peer.typical / ours.typical:.1f}×" if not wrong else "wrong")
             own = ours.cpu / len(ours.seconds)
-            cpu.append(f"{peer.cpu / len(peer.seconds) / own:.0f}×" if ours.cpu >= 0.05 else "–")
+            cpu.append(f"{peer.cpu / len(peer.seconds) / own:.1f}×")
             times.append(ms(ours.typical / per))
         self.rows.append([name, wanted, *ratios, cpu[0], *times, ms(peer.typical / per), "; ".join(wrong) or "equal"])
 

@@ -46,11 +46,14 @@ def busy_type(component: Component) -> BusyType:
 
 def merge(periods: Iterable[Period]) -> list[Period]:
     """The same time as disjoint periods in order, the stronger type winning where they overlap; free ones vanish."""
-    edges: list[tuple[datetime, int, int]] = []
+    spans: dict[BusyType, list[tuple[datetime, datetime]]] = {}
     for period in periods:
-        strength = _STRENGTH[period.busy]
-        if strength and period.end > period.start:
-            edges += [(period.start, 1, strength), (period.end, -1, strength)]
+        if period.busy != "free" and period.end > period.start:
+            spans.setdefault(period.busy, []).append((period.start, period.end))
+    edges: list[tuple[datetime, int, int]] = []
+    for busy, of_type in spans.items():
+        for start, end in _union(of_type):
+            edges += [(start, 1, _STRENGTH[busy]), (end, -1, _STRENGTH[busy])]
     edges.sort(key=lambda edge: edge[0])
     types = sorted(_STRENGTH, key=lambda busy: _STRENGTH[busy])
     open_periods = [0] * len(types)
@@ -69,6 +72,19 @@ def merge(periods: Iterable[Period]) -> list[Period]:
             merged.append(Period(since, at, types[current]))
         since, current = at, strongest
     return merged
+
+
+def _union(spans: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """The same time as disjoint spans in order."""
+    spans.sort()
+    united = spans[:1]
+    for start, end in spans[1:]:
+        since, until = united[-1]
+        if start > until:
+            united.append((start, end))
+        elif end > until:
+            united[-1] = since, end
+    return united
 
 
 def without(periods: Iterable[Period], others: Iterable[Period]) -> list[Period]:

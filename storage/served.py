@@ -293,7 +293,10 @@ def _unexpanded(start: bool, end: bool) -> Prepared:
 
 _BUSY = Prepared(
     select(Occurrence.start, Occurrence.end, Occurrence.busy).where(
-        Occurrence.collection_id == bindparam("collection_id"), Occurrence.end > _START, Occurrence.start < _END
+        Occurrence.collection_id == bindparam("collection_id"),
+        Occurrence.end > _START,
+        Occurrence.start < _END,
+        Occurrence.busy != "free",
     )
 )
 
