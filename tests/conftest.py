@@ -5,6 +5,7 @@ on this machine; CLINICDAV_TEST_POSTGRESQL_URL, CLINICDAV_TEST_REDIS_URL and CLI
 """
 
 import itertools
+import multiprocessing
 import os
 import shutil
 import socket
@@ -62,6 +63,13 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("CLINICDAV_") and not name.startswith(("CLINICDAV_TEST_", "CLINICDAV_SOAK")):
             monkeypatch.delenv(name)
+
+
+# Processes
+
+# They start as forks of one that has imported these modules: importing takes longer than most of what they do.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.faults.dying_worker", "tests.storage.racer"])
 
 
 # Databases

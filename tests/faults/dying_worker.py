@@ -1,21 +1,17 @@
-"""A worker that is killed at a chosen point: `python dying_worker.py POINT AFTER LEASE_SECONDS`, settings from outside.
+"""A worker that is killed at a chosen point.
 
 It ends by SIGKILL when it has come to POINT for the AFTER-th time, and by itself when nothing is left to send.
 """
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from storage import outbox as rows
 from storage.db import Database
-from storage.settings import load_settings
+from storage.settings import Settings
 from tasks import outbox
 
 POINTS = ("leased", "before sending", "after sending", "marked")
@@ -37,7 +33,7 @@ def deadly(function: Callable[..., Any], after: int, *, first: bool) -> Callable
     return wrapped
 
 
-def main(point: str, after: int, lease_seconds: float) -> None:
+def work(settings: Settings, point: str, after: int, lease_seconds: float) -> None:
     if point == "leased":
         rows.claim_due = deadly(rows.claim_due, max(1, after // 20), first=False)  # type: ignore[assignment]
     elif point == "marked":
@@ -45,11 +41,6 @@ def main(point: str, after: int, lease_seconds: float) -> None:
         rows.mark_sent = deadly(rows.mark_sent, after, first=False)  # type: ignore[assignment]
     elif point:
         outbox.CHANNELS["sms"] = deadly(outbox.CHANNELS["sms"], after, first=point == "before sending")
-    settings = load_settings()
     outbox.drain(
         Database(settings.database_url, settings), settings, lambda: datetime.now(UTC), lease_seconds=lease_seconds
     )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

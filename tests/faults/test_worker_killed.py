@@ -6,12 +6,9 @@ and loses what it had not sent.
 
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +18,10 @@ from storage import outbox
 from storage.db import Database
 from storage.models import OutboxMessage, Patient
 from storage.settings import Settings
+from tests.conftest import PROCESSES
+from tests.faults import dying_worker
 from tests.storage.conftest import VIENNA, Practice, make_practice
 
-WORKER = Path(__file__).parent / "dying_worker.py"
 POINTS = ("leased", "before sending", "after sending", "marked")
 LEASE_SECONDS = 1.0
 
@@ -57,12 +55,13 @@ def fill(practice: Practice, count: int) -> None:
             )
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    return os.environ | {
-        "CLINICDAV_HOME": str(settings.home),
-        "CLINICDAV_DATABASE_URL": settings.database_url,
-        "CLINICDAV_SMS_URL": str(settings.sms_url),
-    }
+def worker(settings: Settings, point: str, after: int, lease_seconds: float) -> int:
+    """How one ended: 0, or -9 where it was killed."""
+    process = PROCESSES.Process(target=dying_worker.work, args=(settings, point, after, lease_seconds))
+    process.start()
+    process.join(120)
+    assert process.exitcode is not None, "it did not end"
+    return process.exitcode
 
 
 def left(db: Database) -> int:
@@ -78,13 +77,14 @@ def kill_and_finish(practice: Practice, messages: int, kills: int, seed: int) ->
     assert settings is not None
     for number in range(kills):
         after = chance.randint(1, max(1, messages // kills // 2))
-        arguments = [sys.executable, str(WORKER), POINTS[number % len(POINTS)], str(after), str(LEASE_SECONDS)]
-        done = subprocess.run(arguments, env=environment(settings), timeout=120, check=False)
-        assert done.returncode in (0, -9)
-        dead += done.returncode == -9
+        ended = worker(settings, POINTS[number % len(POINTS)], after, LEASE_SECONDS)
+        assert ended in (0, -9)
+        dead += ended == -9
+        # What it had leased comes back.
+        time.sleep(LEASE_SECONDS)
     until = time.monotonic() + 120
     while left(practice.db) and time.monotonic() < until:
-        subprocess.run([sys.executable, str(WORKER), "", "0", "60"], env=environment(settings), timeout=120, check=True)
+        assert worker(settings, "", 0, 60) == 0
         time.sleep(0.2)
     return dead
 

@@ -1,15 +1,11 @@
 """One of the processes of the double-booking race: attempts on hot slots by every path there is.
 
-`python racer.py HOME DATABASE_URL SEED ATTEMPTS MODE`; MODE is `real` or `naive`. Prints one JSON object of outcomes.
 The naive mode is the control: it looks for a free time and then takes it, as one would without locks and constraints.
 """
 
-import json
 import random
-import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import select, text
 
@@ -25,16 +21,15 @@ NOW = OPENING - timedelta(days=3)
 KINDS = {"race_10": 10, "race_15": 15, "race_20": 20, "race_45": 45}
 
 
-def main() -> None:
-    home, url, seed, attempts, mode = sys.argv[1:]
-    settings = Settings(home=Path(home), database_url=url)
-    db = Database(url, settings)
-    rng = random.Random(int(seed))
+def run(settings: Settings, mode: str, attempts: int, seed: int) -> Counter[str]:
+    """How often each thing happened. `mode` is real or naive."""
+    db = Database(settings.database_url, settings)
+    rng = random.Random(seed)
     outcomes: Counter[str] = Counter()
-    for _ in range(int(attempts)):
+    for _ in range(attempts):
         outcomes[naive(db, rng) if mode == "naive" else attempt(db, rng)] += 1
     db.dispose()
-    print(json.dumps(outcomes))
+    return outcomes
 
 
 def attempt(db: Database, rng: random.Random) -> str:
@@ -134,7 +129,3 @@ def naive(db: Database, rng: random.Random) -> str:
     with db.transaction() as session:
         session.execute(text("INSERT INTO naive VALUES (:start, :end)"), span)
     return "book"
-
-
-if __name__ == "__main__":
-    main()

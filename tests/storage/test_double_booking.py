@@ -1,12 +1,8 @@
 """The race: four processes on hot slots by every path, and not one overlap. The control shows that it is a race."""
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
@@ -17,10 +13,10 @@ from storage import accounts, appointment_types, hours
 from storage.db import Database
 from storage.models import Appointment, Claim, Visit
 from storage.policy import SYSTEM
+from tests.conftest import PROCESSES
+from tests.storage import racer
 
-RACER = Path(__file__).with_name("racer.py")
-ROOT = RACER.parents[2]
-PROCESSES = 4
+RACERS = 4
 NAIVE_ATTEMPTS = 300
 NAIVE_ROUNDS = 20
 KINDS = {"race_10": 10, "race_15": 15, "race_20": 20, "race_45": 45}
@@ -28,23 +24,9 @@ KINDS = {"race_10": 10, "race_15": 15, "race_20": 20, "race_45": 45}
 
 def race(db: Database, mode: str, attempts: int) -> Counter[str]:
     assert db.settings is not None
-    home, url = str(db.settings.home), db.settings.database_url
-    runners = [
-        subprocess.Popen(
-            [sys.executable, str(RACER), home, url, str(seed), str(attempts // PROCESSES), mode],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-        for seed in range(PROCESSES)
-    ]
-    outcomes: Counter[str] = Counter()
-    for runner in runners:
-        said, _ = runner.communicate()
-        assert runner.returncode == 0
-        outcomes.update(json.loads(said))
-    return outcomes
+    with ProcessPoolExecutor(RACERS, mp_context=PROCESSES) as pool:
+        running = [pool.submit(racer.run, db.settings, mode, attempts // RACERS, seed) for seed in range(RACERS)]
+        return sum((each.result() for each in running), Counter())
 
 
 @pytest.mark.parametrize("attempts", [1_000, pytest.param(10_000, marks=pytest.mark.soak)])
@@ -53,8 +35,8 @@ def test_no_overlap_whoever_books_and_by_whatever_path(practice, attempts):
         for code, minutes in KINDS.items():
             appointment_types.create(session, code, now=practice.now, name=code, minutes=minutes)
     outcomes = race(practice.db, "real", attempts)
-    print(f"{attempts} attempts by {PROCESSES} processes on {practice.db.dialect}: {dict(outcomes)}")
-    assert sum(outcomes.values()) >= attempts // PROCESSES * PROCESSES
+    print(f"{attempts} attempts by {RACERS} processes on {practice.db.dialect}: {dict(outcomes)}")
+    assert sum(outcomes.values()) >= attempts // RACERS * RACERS
     assert outcomes["slot_taken"] > 0
     assert outcomes["book"] > 0
     assert outcomes["drag"] > 0
