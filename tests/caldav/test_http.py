@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from storage import accounts
+from storage import accounts, collections
+from storage.db import Database
 from storage.models import AppPassword
 from tests.caldav.helpers import NAMESPACES, Clinic, D, Dav, event
 
@@ -53,6 +54,30 @@ def test_revoked_app_password_fails_on_the_next_request(lite: Clinic) -> None:
         for secret in session.query(AppPassword).all():
             accounts.revoke(session, secret, lite.clock())
     assert client.propfind("/lee/").status == 401
+
+
+def test_what_another_process_changed_counts_from_the_next_request(clinic: Clinic) -> None:
+    client = clinic.client("lee")
+    assert client.propfind("/lee/", "D:displayname").xml.findtext(f".//{D}displayname") == "Lee"
+    before = client.propfind("/lee/personal/", "D:getetag").prop(f"{D}getetag")
+    other = Database(clinic.settings.database_url, clinic.settings)
+    try:
+        with other.transaction() as session:
+            account = accounts.by_username(session, "lee")
+            assert account is not None
+            account.name = "Dr. Lee"
+            calendar = collections.built_in(session, account, "personal")
+            collections.set_props(session, calendar, {}, clinic.clock())
+            calendar.seq += 1
+        assert client.propfind("/lee/", "D:displayname").xml.findtext(f".//{D}displayname") == "Dr. Lee"
+        after = client.propfind("/lee/personal/", "D:getetag").prop(f"{D}getetag")
+        assert before is not None and after is not None and before.text != after.text
+        with other.transaction() as session:
+            for secret in session.query(AppPassword).all():
+                accounts.revoke(session, secret, clinic.clock())
+        assert client.propfind("/lee/", "D:displayname").status == 401
+    finally:
+        other.dispose()
 
 
 def test_login_with_the_email_address(lite: Clinic) -> None:
