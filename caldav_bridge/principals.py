@@ -61,11 +61,11 @@ def _matches(home: Place, facts: list[str], text: str) -> bool:
 
 
 def principal_search_property_set(request: Request, place: Place, body: Element) -> Answer:
-    told = {dav("displayname"): "Name", caldav("calendar-user-address-set"): "E-mail address"}
+    told = {"name": "Name", "address": "E-mail address"}
     inner = "".join(
         f"<D:principal-search-property><D:prop>{render.element(name)}</D:prop>"
-        f'<D:description xml:lang="en">{text}</D:description></D:principal-search-property>'
-        for name, text in told.items()
+        f'<D:description xml:lang="en">{told[fact]}</D:description></D:principal-search-property>'
+        for name, fact in _SEARCHABLE.items()
     )
     return Answer(200, render.document(dav("principal-search-property-set"), inner), render.XML, DAV_HEADER)
 

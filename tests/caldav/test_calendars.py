@@ -6,6 +6,7 @@ from storage.collections import BUILT_IN
 from tests.caldav.helpers import NAMESPACES, A, Answer, C, Clinic, D, Dav, calendar, event
 
 SET = "<D:set><D:prop>{}</D:prop></D:set>"
+BOTH = '<C:supported-calendar-component-set><C:comp name="VEVENT"/><C:comp name="VTODO"/></C:supported-calendar-component-set>'
 
 
 def mkcalendar(client: Dav, path: str, inner: str = "") -> int:
@@ -42,8 +43,7 @@ def components(client: Dav, path: str) -> list[str | None]:
 
 
 def test_calendar_of_events_and_todos(lee: Dav) -> None:
-    both = '<C:supported-calendar-component-set><C:comp name="VEVENT"/><C:comp name="VTODO"/></C:supported-calendar-component-set>'
-    assert mkcalendar(lee, "/lee/both/", both) == 201
+    assert mkcalendar(lee, "/lee/both/", BOTH) == 201
     assert components(lee, "/lee/both/") == ["VEVENT", "VTODO"]
     assert lee.put("/lee/both/a.ics", event()).status == 201
     assert lee.put("/lee/both/b.ics", entry("VTODO", "b@test")).status == 201
@@ -103,6 +103,31 @@ def test_extended_mkcol(lee: Dav) -> None:
     answer = lee.request("MKCOL", "/lee/y/", f"<D:mkcol {NAMESPACES}>{SET.format(plain)}</D:mkcol>")
     assert (answer.status, answer.condition) == (403, "valid-resourcetype")
     assert lee.request("MKCOL", "/lee/z/").status == 403
+
+
+def test_calendar_as_nextclouds_clients_make_it(lee: Dav) -> None:
+    inner = (
+        "<D:resourcetype><D:collection/><C:calendar/></D:resourcetype><D:displayname>Team</D:displayname>"
+        "<A:calendar-color>#499aa2</A:calendar-color><A:calendar-order>0</A:calendar-order>"
+        f'<O:calendar-enabled xmlns:O="http://owncloud.org/ns">1</O:calendar-enabled>{BOTH}'
+    )
+    assert lee.request("MKCOL", "/lee/team/", f"<D:mkcol {NAMESPACES}>{SET.format(inner)}</D:mkcol>").status == 201
+    assert components(lee, "/lee/team/") == ["VEVENT", "VTODO"]
+
+
+def test_calendar_as_davx5_makes_it(lee: Dav) -> None:
+    zone = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VTIMEZONE\nTZID:Asia/Tokyo\nBEGIN:STANDARD\nDTSTART:19700101T000000\n"
+    zone += "TZOFFSETFROM:+0900\nTZOFFSETTO:+0900\nEND:STANDARD\nEND:VTIMEZONE\nEND:VCALENDAR\n"
+    inner = (
+        "<D:resourcetype><D:collection/><C:calendar/></D:resourcetype><D:displayname>Phone</D:displayname>"
+        "<C:calendar-description>x</C:calendar-description><A:calendar-color>#FF0000FF</A:calendar-color>"
+        "<C:calendar-timezone-id>Asia/Tokyo</C:calendar-timezone-id>"
+        f"<C:calendar-timezone>{zone}</C:calendar-timezone>{BOTH}"
+    )
+    assert mkcalendar(lee, "/lee/4e1b/", inner) == 201
+    told = lee.propfind("/lee/4e1b/", "C:calendar-timezone", "C:calendar-timezone-id")
+    name = told.prop(f"{C}calendar-timezone-id")
+    assert name is not None and name.text == "Asia/Tokyo"
 
 
 def test_dead_properties_are_kept_as_xml(lee: Dav) -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tests.caldav.helpers import Clinic, D, Dav, event
+from tests.caldav.helpers import CS, C, Clinic, D, Dav, event
 
 UNKNOWN = {
     "/smith/": "/nobody/",
@@ -101,7 +101,12 @@ def test_searching_people_finds_only_those_one_may_see(lite: Clinic) -> None:
     desk, lee = lite.client("desk"), lite.client("lee")
     assert desk.report("/", "D:principal-property-search", search.format("SMI"), depth="0").hrefs == ["/dav/smith/"]
     assert lee.report("/", "D:principal-property-search", search.format("smi"), depth="0").hrefs == []
-    assert lee.report("/", "D:principal-search-property-set", "", depth="0").status == 200
+    searchable = lee.report("/", "D:principal-search-property-set", "", depth="0")
+    assert {prop[0].tag for prop in searchable.xml.iter(f"{D}prop")} == {
+        f"{D}displayname",
+        f"{C}calendar-user-address-set",
+        f"{CS}email-address-set",
+    }
     everybody = "<D:prop/><D:displayname/>"
     assert desk.report("/", "D:principal-property-search", everybody, depth="0").hrefs == [
         f"/dav/{name}/" for name in ("desk", "lee", "smith")
