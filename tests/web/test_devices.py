@@ -224,12 +224,18 @@ def test_a_login_link_is_no_code_for_a_camera(db: Database, visitor: Person) -> 
     assert visitor.get(f"/first-login/{token}").status_code == 200
 
 
-def test_a_receptionist_connects_the_calendars_of_a_doctor(desk: Person, db: Database) -> None:
-    page = desk.get("/devices/thunderbird/")
-    assert re.findall(r'<option value="(\w+)"', page.text) == ["smith", "lee", "desk"]
-    page = desk.post("/devices/thunderbird/", label="Front desk", whose="lee")
+def test_a_receptionist_connects_all_calendars_or_those_of_a_doctor(desk: Person, db: Database) -> None:
+    def choices(slug: str) -> list[str]:
+        return re.findall(r'<option value="(\w+)"', desk.get(f"/devices/{slug}/").text)
+
+    assert choices("thunderbird") == choices("android") == ["desk", "smith", "lee"]
+    assert choices("outlook") == choices("other") == ["smith", "lee", "desk"]
+    assert choices("apple") == []
+    page = desk.post("/devices/outlook/", label="Front desk", whose="lee")
     assert "https://clinic.example/dav/lee/" in page.text
     assert comes(db, shown(page.text), "", MONDAY, "desk")
+    (account,) = plistlib.loads(desk.post("/devices/apple/profile/", label="Mac").data)["PayloadContent"]
+    assert account["CalDAVPrincipalURL"] == "https://clinic.example/dav/desk/"
     assert desk.get("/devices/google/").status_code == 404
 
 

@@ -8,7 +8,11 @@ SOLO, FULL = "solo", "full"
 
 @dataclass(frozen=True)
 class App:
-    """A tile and its page. `profiles` are those on offer, the recommended one first; none for an app without a login."""
+    """A tile and its page. `profiles` are those on offer, the recommended one first; none for an app without a login.
+
+    `calendars`: what a receptionist may choose. An app that follows delegation finds all calendars under the own login
+    ("all"), Apple's profiles are for the own login alone ("own"), another one is pointed at a doctor ("one").
+    """
 
     slug: str
     name: str
@@ -17,18 +21,43 @@ class App:
     label: str = ""
     profiles: tuple[str, ...] = (SOLO,)
     on_a_phone: bool = False
+    calendars: str = "one"
 
 
 APPS = {
     app.slug: app
     for app in (
         App(
-            "apple", "iPhone, iPad, Mac", "The Calendar app", "phone", "iPhone", profiles=(SOLO, FULL), on_a_phone=True
+            "apple",
+            "iPhone, iPad, Mac",
+            "The Calendar app",
+            "phone",
+            "iPhone",
+            profiles=(SOLO, FULL),
+            on_a_phone=True,
+            calendars="own",
         ),
-        App("android", "Android", "With DAVx5", "phone", "Android phone", profiles=(SOLO, FULL), on_a_phone=True),
-        App("thunderbird", "Thunderbird", "On a computer", "mail", "Thunderbird on my computer", profiles=(SOLO, FULL)),
+        App(
+            "android",
+            "Android",
+            "With DAVx5",
+            "phone",
+            "Android phone",
+            profiles=(SOLO, FULL),
+            on_a_phone=True,
+            calendars="all",
+        ),
+        App(
+            "thunderbird",
+            "Thunderbird",
+            "On a computer",
+            "mail",
+            "Thunderbird on my computer",
+            profiles=(SOLO, FULL),
+            calendars="all",
+        ),
         App("outlook", "Outlook", "Windows, with CalDav Synchronizer", "mail", "Outlook on my computer"),
-        App("evolution", "Evolution", "And GNOME Calendar", "calendar", "Evolution on my computer"),
+        App("evolution", "Evolution", "And GNOME Calendar", "calendar", "Evolution on my computer", calendars="all"),
         App("google", "Google Calendar", "To read only", "eye", profiles=()),
         App("other", "Another app", "Anything with CalDAV", "plus", "My calendar app"),
     )

@@ -156,7 +156,7 @@ def _app(slug: str) -> App:
 
 def _page(app: App, form: Form, status: int = 200, *, made: Made | None = None, **more: Any) -> Page:
     with reading() as session:
-        calendars = _calendars(session)
+        calendars = _calendars(session, app)
     whose = made.whose if made else calendars[0].username
     text = render_template(
         f"devices/{app.slug}.html",
@@ -185,8 +185,8 @@ def _make(app: App, form: Form) -> Made | None:
     if not form:
         return None
     with transaction() as session:
-        known = {account.username for account in _calendars(session)}
-        whose = form.get("whose") if form.get("whose") in known else _calendars(session)[0].username
+        known = [account.username for account in _calendars(session, app)]
+        whose = form.get("whose") if form.get("whose") in known else known[0]
         own = views.own_account(session, g.account.id)
         password = accounts.add_app_password(session, own, label, profile, now())
         added = accounts.app_passwords(session, own)[0]
@@ -203,11 +203,15 @@ def _profile(app: App, form: Form) -> str:
     return form.get("profile") if form.get("profile") in offered else offered[0]
 
 
-def _calendars(session: Any) -> list[Account]:
-    """Whose calendars an app may show: a receptionist's those of the doctors, everybody's their own."""
-    if g.account.role != "receptionist":
+def _calendars(session: Any, app: App) -> list[Account]:
+    """Whose calendars the app may be pointed at, the usual first: a receptionist chooses, everybody else has their own.
+
+    The address of a receptionist's own stands for all that the app finds by delegation.
+    """
+    if g.account.role != "receptionist" or app.calendars == "own":
         return [g.account]
-    return [*doctors.visible(session, "calendar.read"), g.account]
+    others = doctors.visible(session, "calendar.read")
+    return [g.account, *others] if app.calendars == "all" else [*others, g.account]
 
 
 def _own_password(session: Any, password_id: int) -> Any:
