@@ -16,6 +16,8 @@ XML = (
     ("PROPFIND", "<D:propfind {ns}><D:prop><D:getetag/><D:displayname/><C:calendar-data/><CS:getctag/></D:prop></D:propfind>"),
     ("PROPFIND", "<D:propfind {ns}><D:allprop/><D:include><D:acl/><C:supported-collation-set/></D:include></D:propfind>"),
     ("PROPFIND", "<D:propfind {ns}><D:propname/></D:propfind>"),
+    ("PROPFIND", "<D:propfind {ns}><D:prop><C:calendar-availability/><C:schedule-default-calendar-URL/><CS:calendar-proxy-write-for/><D:acl/></D:prop></D:propfind>"),
+    ("PROPPATCH", "<D:propertyupdate {ns}><D:set><D:prop><C:calendar-availability>BEGIN:VCALENDAR</C:calendar-availability><A:calendar-order>1</A:calendar-order></D:prop></D:set></D:propertyupdate>"),
     ("PROPPATCH", "<D:propertyupdate {ns}><D:set><D:prop><D:displayname>x</D:displayname><A:calendar-color>#fff</A:calendar-color><C:calendar-timezone>BEGIN:VCALENDAR</C:calendar-timezone></D:prop></D:set><D:remove><D:prop><X:y xmlns:X='urn:x'/></D:prop></D:remove></D:propertyupdate>"),
     ("REPORT", "<C:calendar-query {ns}><D:prop><C:calendar-data><C:expand start='20261101T000000Z' end='20261201T000000Z'/></C:calendar-data></D:prop>" + _FILTER.format(f"<C:comp-filter name='VEVENT'>{_RANGE}</C:comp-filter>") + "</C:calendar-query>"),
     ("REPORT", "<C:calendar-query {ns}><D:prop><C:calendar-data><C:limit-recurrence-set start='20261101T000000Z' end='20261201T000000Z'/></C:calendar-data></D:prop>" + _FILTER.format("<C:comp-filter name='VEVENT'><C:prop-filter name='ATTENDEE'><C:text-match collation='i;unicode-casemap' negate-condition='yes'>x</C:text-match><C:param-filter name='PARTSTAT'><C:is-not-defined/></C:param-filter></C:prop-filter></C:comp-filter>") + "<C:timezone>BEGIN:VCALENDAR</C:timezone></C:calendar-query>"),

@@ -42,8 +42,12 @@ _FREE_BUSY = (
     b"ORGANIZER:mailto:lee@practice.example\r\nATTENDEE:mailto:smith@practice.example\r\n"
     b"END:VFREEBUSY\r\nEND:VCALENDAR\r\n"
 )
-# No fault of ours: a coding that is not known (RFC 9112 §6.1), another server's path (RFC 4918 §9.8.5), a full home.
+# No fault of ours: a coding or a version that is not known (RFC 9112 §2.3, §6.1), another server's path (RFC 4918
+# §9.8.5), a full home.
 _MEANT = (501, 502, 505, 507)
+
+
+_ASKED = ("/lee/personal/", "/lee/appointments/", "/lee/outbox/", "/lee/inbox/", "/lee/", "/")
 
 
 @dataclass
@@ -106,11 +110,7 @@ def take_through(hostile: Hostile, folder: str, href: str, body: bytes, number: 
 def spoil_xml(hostile: Hostile, seed: int, number: int) -> None:
     chance = random_of(seed, number)
     method, body = spoilt_xml(chance)
-    path = (
-        "/lee/new/"
-        if method.startswith("MK")
-        else chance.choice(("/lee/personal/", "/lee/appointments/", "/lee/", "/"))
-    )
+    path = "/lee/new/" if method.startswith("MK") else chance.choice(_ASKED)
     status, _ = hostile.dav(method, path, body, **{"Content-Type": "application/xml", "Depth": chance.choice("01")})
     hostile.outcomes[f"{method} {status}"] += 1
     if method.startswith("MK") and status < 300:
