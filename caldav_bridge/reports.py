@@ -7,7 +7,19 @@ from xml.etree.ElementTree import Element
 
 from radicale import pathutils
 
-from caldav_bridge import acl, calendar_data, filters, principals, properties, refusals, render, responses, xml, zones
+from caldav_bridge import (
+    acl,
+    calendar_data,
+    filters,
+    matching,
+    principals,
+    properties,
+    refusals,
+    render,
+    responses,
+    xml,
+    zones,
+)
 from caldav_bridge.calendar_data import TooWide, UnsupportedData
 from caldav_bridge.collection import Collection
 from caldav_bridge.context import Place, Request
@@ -103,11 +115,11 @@ def calendar_query(request: Request, place: Place, body: Element) -> Answer:
         return _multistatus(request, [])
     zone = zones.asked(body) or zones.of_calendar(calendar)
     writer = Writer(request, calendar, body, zone)
-    rows = matching(request, calendar, wanted, zone, writer.columns)
+    rows = _matching(request, calendar, wanted, zone, writer.columns)
     return _multistatus(request, [writer.write(row) for row in rows if hrefs is None or row.href in hrefs])
 
 
-def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, columns: dict[str, bool]) -> list[Row]:
+def _matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, columns: dict[str, bool]) -> list[Row]:
     """The members that pass the filter. The tables answer kind and time; the rest is judged on the texts."""
     collection = Collection(request, place)
     only = wanted.comps[0] if len(wanted.comps) == 1 else None
@@ -136,7 +148,7 @@ def matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, c
 
 
 def _judged(rows: list[Row], wanted: CompFilter, zone: tzinfo) -> list[Row]:
-    return [row for row in rows if filters.matches(wanted, lines.parse(row.text), zone)]
+    return [row for row in rows if matching.matches(wanted, lines.parse(row.text), zone)]
 
 
 def _calendar_of(place: Place) -> Place:
