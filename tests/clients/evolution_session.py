@@ -89,6 +89,9 @@ class Session:
         self.clients[name] = ECal.Client.connect_sync(source, kind, SECONDS, None)
 
     def read_only(self, name):
+        # The data server's word on it waits to be read.
+        while GLib.MainContext.default().iteration(False):
+            pass
         return self.clients[name].is_readonly()
 
     def refresh(self, name):
