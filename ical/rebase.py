@@ -24,12 +24,14 @@ def base_of(put: Component, current: Component, versions: Iterable[str]) -> Comp
     """The version that the app's copy was made of, among the stored texts that there were, the newest first.
 
     None when that is the current one, or cannot be told. Evolution keeps DTSTAMP as it was; Thunderbird sets its own
-    but never takes SEQUENCE back, so a lower one is that of a copy from before the last move.
+    but never takes SEQUENCE back, so a lower one is that of a copy from before the last move. Of an app that makes the
+    event anew, without our URL, it says nothing.
     """
     made_of, now = _head(put), _head(current)
     if made_of.value("DTSTAMP") == now.value("DTSTAMP"):
         return None
-    older = made_of.first("SEQUENCE") is not None and 0 < sequence_of(made_of) < sequence_of(now)
+    kept = made_of.first("SEQUENCE") is not None and made_of.value("URL") == now.value("URL") is not None
+    older = kept and sequence_of(made_of) < sequence_of(now)
     for text in versions:
         version = parse(text)
         head = _head(version)

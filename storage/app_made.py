@@ -57,11 +57,11 @@ def invited(session: Session, edit: Edit) -> Component | None:
     """The appointment that an event with a patient as its guest is; None for every other event."""
     head = _head(edit.put)
     guests = _guests(head)
+    if not guests or (head.value("CLASS") or "PUBLIC").strip().upper() != "PUBLIC":
+        return None
     _above, notes = appointment_text.split_at_marker(head.plain("DESCRIPTION"))
     if may_be_copy(edit.put) or notes is not None:
         # A copy, or half of a series: which of them shows after the quiet period.
-        return None
-    if not guests or (head.value("CLASS") or "PUBLIC").strip().upper() != "PUBLIC":
         return None
     owner = session.get_one(Account, edit.collection.owner_id)
     patient = _patient(session, owner, guests)

@@ -121,7 +121,8 @@ class Duty:
 
     def covers(self, start: datetime, end: datetime) -> bool:
         away = any(first < end and last > start for first, last in self.leave)
-        return not away and capacity_at(self.windows, start, end) > 0
+        there = (window for window in self.windows if window.start < end and window.end > start)
+        return not away and capacity_at(there, start, end) > 0
 
 
 def duty(session: Session, doctor: Account, start: datetime, end: datetime) -> Duty:

@@ -12,6 +12,7 @@ from ical import appointment as appt
 from ical import recurrence
 from ical.lines import Component, parse
 from ical.merge import merge
+from ical.rebase import base_of, rebase
 from ical.reminders import is_patients
 from ical.served import organizer_line, served, with_people
 from ical.status import STATUSES
@@ -167,6 +168,31 @@ def test_an_alarm_alone_means_nothing(app: str, stored: Component) -> None:
     merged = merge(stored, put, VIENNA, NOW)
     assert (merged.change, merged.commands) == ("cosmetic", ())
     assert visits(merged.calendar) == visits(stored) and ours(merged.calendar) == ours(stored)
+
+
+@pytest.mark.parametrize("app", ["evolution", "thunderbird"])
+@settings(max_examples=30)
+@given(stored=appointments(), notes=texts)
+def test_an_old_copy_that_was_left_alone_takes_nothing_back(app: str, stored: Component, notes: str) -> None:
+    """Written without a condition, after the doctor has written notes and the desk has moved it."""
+    current, later = stored.copy(), NOW + timedelta(minutes=1)
+    head = recurrence.master(current) or current.components("VEVENT")[0]
+    appt.set_notes(head, f"New. {notes}", later)
+    start, end, _all_day = span(head, VIENNA, current)
+    if head.first("RRULE") is None:
+        appt.set_times(head, start + timedelta(hours=1), end + timedelta(hours=1), VIENNA, later)
+    elif visits(current):
+        recurrence.add_exdate(current, visits(current)[0][0], VIENNA)
+        head.set("SEQUENCE", "1")
+    else:
+        # A series of which nothing is left.
+        return
+    put = parse(APPS[app](served(stored)))
+    base = base_of(put, current, [current.text(), stored.text()])
+    assert base is not None
+    merged = merge(current, rebase(put, base, current, VIENNA), VIENNA, later)
+    assert merged.commands == () and visits(merged.calendar) == visits(current)
+    assert ours(merged.calendar) == ours(current)
 
 
 def test_the_moment_of_the_stamps_is_that_of_the_tests() -> None:
