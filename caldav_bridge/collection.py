@@ -141,9 +141,9 @@ class Collection(BaseCollection):
 
         return [row._replace(etag=row.etag + self.form, text=shown(row)) for row in rows]
 
-    def spot(self, href: str, uid: str) -> Spot:
-        """Lock the calendar, and see what stands at `href` and who has this UID."""
-        return objects.spot(self._request.session, self.row, href, uid)
+    def spot(self, href: str, sent: Sent) -> Spot:
+        """Lock the member, and see what stands at `href` and who has this UID."""
+        return edits.spot_of(self._request.session, self.row, href, sent)
 
     def write(self, spot: Spot, sent: Sent) -> Written:
         """Store what an app sent. Raises a Refusal."""

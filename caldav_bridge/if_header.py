@@ -14,7 +14,7 @@ from caldav_bridge.collection import Collection
 from caldav_bridge.context import Place, Request
 from caldav_bridge.refusals import Denied
 from caldav_bridge.rights import letters
-from storage import served
+from storage import edits
 
 _PART = re.compile(r"\s*(?:(?P<open>\()|(?P<close>\))|(?P<not>Not\b)|<(?P<uri>[^<>]*)>|\[(?P<etag>[^\[\]]*)\])", re.I)
 
@@ -37,7 +37,7 @@ def check(request: Request, path: str) -> None:
     lists = read(header)
     place = request.place(path)
     if place is not None and place.collection is not None and "w" in letters(request, place):
-        served.lock(request.session, place.collection)
+        edits.lock(request.session, place.collection, place.href)
     if not any(all(_holds(request, path, condition) for condition in each) for each in lists):
         raise Denied(refusals.text(412, "It was changed in the meantime."))
 

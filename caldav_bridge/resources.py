@@ -11,7 +11,7 @@ from caldav_bridge.refusals import Answer, Denied, need_privileges, not_found
 from caldav_bridge.rights import letters
 from caldav_bridge.shim import CHARSET
 from ical.errors import Forbidden, Refusal
-from storage import edits, objects, served
+from storage import edits, objects
 from storage.models import CalendarObject
 from storage.writes import Sent
 
@@ -42,7 +42,7 @@ def put(request: Request, path: str) -> Answer:
     sent = _judged(request, path)
     place = _writable(request, path)
     collection = Collection(request, place)
-    spot = collection.spot(place.href, sent.uid)
+    spot = collection.spot(place.href, sent)
     if _conditions_fail(request, collection, spot.live):
         return _current(collection, place.href, 412) if _wants_it_back(request) else _precondition_failed()
     written = collection.write(spot, sent)
@@ -102,7 +102,7 @@ def copy(request: Request, path: str) -> Answer:
     _check_overwrite(request, source, target)
     sent = edits.judge(copied.text.encode())
     collection = Collection(request, target)
-    written = collection.write(collection.spot(target.href, sent.uid), sent)
+    written = collection.write(collection.spot(target.href, sent), sent)
     return Answer(201 if written.created else 204)
 
 
@@ -190,7 +190,7 @@ def _lock(request: Request, *places: Place) -> None:
     """Nobody writes these calendars between the look at an ETag and the write."""
     for place in places:
         if place.collection is not None:
-            served.lock(request.session, place.collection)
+            edits.lock(request.session, place.collection, place.href)
 
 
 def _after_write(collection: Collection, request: Request, status: int, written: edits.Written) -> Answer:

@@ -38,7 +38,20 @@ def client_put(
     Raises InvalidCalendarData and its kin, UnsupportedComponent, UidConflict, Forbidden.
     """
     sent = judge(data)
-    return put(session, collection, objects.spot(session, collection, href, sent.uid), sent, actor=actor, now=now)
+    return put(session, collection, spot_of(session, collection, href, sent), sent, actor=actor, now=now)
+
+
+def lock(session: Session, collection: Collection, href: str) -> None:
+    """Nobody else writes the member at `href` until the transaction ends."""
+    if collection.kind == "waitlist":
+        waitlist.lock_before_doctor(session, collection, href)
+    objects.lock(session, collection)
+
+
+def spot_of(session: Session, collection: Collection, href: str, sent: Sent) -> Spot:
+    """Lock the member, and see what stands there."""
+    lock(session, collection, href)
+    return objects.look(session, collection, href, sent.uid)
 
 
 def judge(data: bytes, *, conditional: bool = True) -> Sent:

@@ -105,12 +105,6 @@ def lock(session: Session, collection: Collection) -> None:
         session.refresh(collection, with_for_update=True)
 
 
-def spot(session: Session, collection: Collection, href: str, uid: str) -> Spot:
-    """Lock the calendar, and see what stands where an object with this UID is to be written."""
-    lock(session, collection)
-    return _spot(session, collection, href, uid)
-
-
 def etag_of(served_text: str) -> str:
     return sha256(served_text.encode()).hexdigest()[:32]
 
@@ -162,7 +156,7 @@ def _put(
         lock_owner(session, owner.id)
     seq = _next_seq(session, collection, write.now)
     uid, component = _identity(calendar)
-    spot = spot or _spot(session, collection, href, uid)
+    spot = spot or look(session, collection, href, uid)
     if spot.with_uid is not None and spot.with_uid.href != href and not spot.with_uid.deleted:
         raise UidConflict(spot.with_uid.href)
     text = calendar.text()
@@ -302,7 +296,8 @@ def _kind(collection: Collection, calendar: Component) -> str:
     return _KINDS.get(collection.kind, "plain")
 
 
-def _spot(session: Session, collection: Collection, href: str, uid: str) -> Spot:
+def look(session: Session, collection: Collection, href: str, uid: str) -> Spot:
+    """What stands where an object with this UID is to be written. The calendar is locked."""
     asked = {"calendar": collection.id, "href": href, "uid": uid, "appointment": _appointment_id(uid)}
     rows = _AT_SPOT.rows(session, **asked)
     found = [attached(session, CalendarObject, dict(zip(_COLUMNS, row, strict=True))) for row in rows]

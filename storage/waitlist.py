@@ -20,12 +20,14 @@ from ical.errors import HoldExpired, IllegalTransition, InvalidInput, NotFound, 
 from ical.lines import Component
 from storage import booking, claims, collections, links, objects, outbox, slots
 from storage.accounts import doctors as all_doctors
+from storage.db import has_row_locks
 from storage.models import (
     Account,
     Appointment,
     AppointmentType,
     CalendarObject,
     Claim,
+    Collection,
     Offer,
     Patient,
     WaitlistEntry,
@@ -357,6 +359,15 @@ def _suits(entry: WaitlistEntry, slot: slots.DoctorSlot) -> bool:
 def _lock(session: Session, entry: WaitlistEntry) -> None:
     """Whoever writes an entry or its offers holds the entry first, and any doctor's time only after it."""
     session.refresh(entry, with_for_update=True)
+
+
+def lock_before_doctor(session: Session, collection: Collection, href: str) -> None:
+    """A calendar app writes the VTODO at `href`: its entry is locked before the doctor, as by whoever answers an offer,
+    so that the two never wait for each other."""
+    obj = objects.find(session, collection, href) if has_row_locks(session) else None
+    entry = None if obj is None else _entry_of(session, obj)
+    if entry is not None:
+        _lock(session, entry)
 
 
 def _behind(session: Session, offer: Offer) -> tuple[WaitlistEntry, Offer]:

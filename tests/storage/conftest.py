@@ -78,7 +78,7 @@ class Practice:
             target = collections.find(session, "lee", collection)
             assert target is not None
             sent = edits.judge(text.encode(), conditional=conditional)
-            spot = objects.spot(session, target, href, sent.uid)
+            spot = edits.spot_of(session, target, href, sent)
             return edits.put(session, target, spot, sent, actor=self.doctor, now=self.now)
 
     def delete(self, href: str, collection: str = "appointments") -> None:

@@ -11,7 +11,7 @@ from icalendar import Calendar
 from sqlalchemy import event, select
 
 from ical.errors import IllegalTransition, InvalidInput, OfferExpired, Refusal, SlotTaken
-from storage import appointment_types, booking, collections, served, waitlist
+from storage import appointment_types, booking, claims, collections, served, waitlist
 from storage.models import Account, Appointment, CalendarObject, Claim, Offer, OutboxMessage, WaitlistEntry
 from storage.policy import SYSTEM, Actor
 
@@ -418,3 +418,23 @@ def test_the_scan_asks_the_database_a_constant_number_of_times(practice: Any, at
             event.remove(practice.db.engine, "before_cursor_execute", note)
             counts.append(len(statements))
     assert counts[0] == counts[1]
+
+
+def test_a_tick_in_an_app_and_an_answer_do_not_wait_for_each_other(practice: Any, at: Callable[..., datetime]) -> None:
+    fill(practice, at)
+    entry_id = join(practice, "Anna", practice.lee)
+    with practice.db.reading() as session:
+        todo = session.scalars(select(CalendarObject).where(CalendarObject.kind == "waitlist")).one()
+    ticked = todo.served_text.replace("STATUS:NEEDS-ACTION", "STATUS:COMPLETED")
+    assert ticked != todo.served_text
+    app = threading.Thread(target=practice.put, args=(todo.href, ticked, "waitlist"))
+    with practice.writing() as session:
+        # As whoever accepts an offer: the entry first, then the doctor.
+        session.refresh(session.get_one(WaitlistEntry, entry_id), with_for_update=True)
+        app.start()
+        app.join(0.5)
+        assert app.is_alive()
+        claims.lock_owner(session, practice.lee.id)
+    app.join()
+    with practice.db.reading() as session:
+        assert session.get_one(WaitlistEntry, entry_id).status == "withdrawn"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import event, select
 
-from storage import collections, objects
+from storage import collections, edits
 from storage.db import Database
 from storage.models import Occurrence
 from storage.settings import Settings
@@ -82,6 +82,6 @@ def test_what_was_read_before_the_lock_is_read_anew_behind_it(practice):
         assert "Tea" in stale.served_text
         personal = collections.find(session, "lee", "personal")
         assert personal is not None
-        spot = objects.spot(session, personal, "a.ics", "a")
+        spot = edits.spot_of(session, personal, "a.ics", edits.judge(EVENT.format(uid="a", summary="Water").encode()))
         assert spot.live is stale
         assert "Coffee" in stale.served_text
