@@ -149,6 +149,7 @@ def test_a_home_without_init_says_what_to_do(home: Home) -> None:
         (["user", "add", "king", "new", "--name", "L", "--email", "l@x.example"], "king"),
         (["app-password", "add", "nobody", "--label", "x"], "nobody"),
         (["token", "add", "nobody", "--label", "x"], "nobody"),
+        (["token", "revoke", "lee", "99"], "has no token 99"),
         (["feed", "add", "admin", "--level", "busy"], "not a doctor"),
         (["export", "lee/nothing"], "nothing"),
         (["export", "lee"], "USERNAME/COLLECTION"),
@@ -197,6 +198,10 @@ def test_a_misspelt_key_in_the_file_is_named(clinic: Home) -> None:
 def test_secrets_are_printed_alone(clinic: Home) -> None:
     assert re.fullmatch(r"[a-z2-7-]{30,}\n", clinic.out("app-password", "add", "lee", "--label", "Phone"))
     assert re.fullmatch(r"cdav_[\w-]{43}\n", clinic.out("token", "add", "lee", "--label", "Script"))
+    (listed,) = clinic.out("token", "list", "lee").splitlines()
+    assert re.fullmatch(r"\d+  Script  never used", listed)
+    assert clinic.out("token", "revoke", "lee", listed.split()[0]) == ""
+    assert clinic.out("token", "list", "lee") == ""
     feed = clinic.out("feed", "add", "lee", "--level", "busy")
     assert re.fullmatch(r"http://127\.0\.0\.1:8000/feeds/[\w-]{43}\.ics\n", feed)
     days = ("--days", "mon,tue", "--from", "09:00", "--to", "12:00", "--slot", "20")

@@ -150,6 +150,31 @@ def token_add(context: Context, username: str, label: str) -> None:
     click.echo(added)
 
 
+@token.command("list")
+@click.argument("username")
+@passed
+def token_list(context: Context, username: str) -> None:
+    """List the API tokens in force: number, label, when last used."""
+    with context.account(username) as (session, account):
+        found = accounts.api_tokens(session, account)
+    for each in found:
+        used = f"last used {each.last_used_at:%Y-%m-%d}" if each.last_used_at else "never used"
+        click.echo(f"{each.id}  {each.label}  {used}")
+
+
+@token.command("revoke")
+@click.argument("username")
+@click.argument("number", type=int)
+@passed
+def token_revoke(context: Context, username: str, number: int) -> None:
+    """Revoke an API token by its number in the list. Its program is refused from the next request on."""
+    with context.account(username) as (session, account):
+        found = next((each for each in accounts.api_tokens(session, account) if each.id == number), None)
+        if found is None:
+            raise Failure(f"{username} has no token {number}: see clinicdav token list {username}.")
+        accounts.revoke(session, found, now())
+
+
 @click.group(cls=Group)
 def feed() -> None:
     """Secret URLs for calendars that subscribe."""
