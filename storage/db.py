@@ -62,13 +62,18 @@ class Database:
 
     def _engine(self) -> Engine:
         if self.dialect == "sqlite":
+            # The connection used last holds pages and statements: it is the one to be used again.
             engine = create_engine(
-                self.url, pool_size=32, max_overflow=32, connect_args={"timeout": _LOCK_WAIT_SECONDS}
+                self.url,
+                pool_size=32,
+                max_overflow=32,
+                pool_use_lifo=True,
+                connect_args={"timeout": _LOCK_WAIT_SECONDS},
             )
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         else:
-            engine = create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+            engine = create_engine(self.url, pool_size=16, max_overflow=16, pool_use_lifo=True, pool_pre_ping=True)
         event.listen(engine, "handle_error", _translate)
         return engine
 

@@ -5,12 +5,22 @@ A token is the URI `data:,<epoch>-<seq>`: the collection's epoch and its sequenc
 
 import re
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import bindparam, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from ical.errors import SyncTokenExpired
 from storage.models import CalendarObject, Change, Collection
+from storage.prepared import Prepared
 
+_CHANGES = Prepared(
+    select(Change.href, Change.deleted)
+    .where(
+        Change.collection_id == bindparam("collection_id"),
+        Change.seq > bindparam("since"),
+        Change.seq <= bindparam("until"),
+    )
+    .order_by(Change.seq)
+)
 _TOKEN = re.compile(r"data:,([0-9a-f]+)-([0-9]{1,18})")
 
 
@@ -34,16 +44,8 @@ def changes_since(session: Session, collection: Collection, since: str) -> tuple
     match = _TOKEN.fullmatch(since)
     if match is None or match[1] != collection.epoch or int(match[2]) > collection.seq:
         raise SyncTokenExpired()
-    rows = session.execute(
-        select(Change.href, Change.deleted)
-        .where(
-            Change.collection_id == collection.id,
-            Change.seq > int(match[2]),
-            # a writer may have committed since `collection` was read: the token must not be behind the list
-            Change.seq <= collection.seq,
-        )
-        .order_by(Change.seq)
-    )
+    # A writer may have committed since `collection` was read: the token must not be behind the list.
+    rows = _CHANGES.rows(session, collection_id=collection.id, since=int(match[2]), until=collection.seq)
     last: dict[str, bool] = {}
     for href, deleted in rows:
         last.pop(href, None)
