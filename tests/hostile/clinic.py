@@ -56,15 +56,17 @@ class Hostile:
 
     db: Database
     send: Send
-    password: str
+    logins: list[str]
     feed: str
     booked: list[str]
     outcomes: Counter[str] = field(default_factory=Counter)
     slowest: tuple[float, str] = (0.0, "")
+    # Which of the logins asks: that of an app which is shown people, or of one which is not.
+    turn: int = 0
 
     @property
     def login(self) -> str:
-        return "Basic " + base64.b64encode(f"lee:{self.password}".encode()).decode()
+        return self.logins[self.turn % len(self.logins)]
 
     def dav(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
         given = {"Authorization": self.login, "Content-Type": "text/calendar; charset=utf-8", "Depth": "1"}
@@ -78,18 +80,21 @@ def make_hostile(db: Database, send: Send, now: datetime, bookings: int) -> Host
     with db.transaction() as session:
         lee = accounts.by_username(session, "lee")
         assert lee is not None
-        password = accounts.add_app_password(session, lee, "phone", "solo", now)
+        passwords = [accounts.add_app_password(session, lee, "phone", profile, now) for profile in accounts.PROFILES]
         feed = feeds.add_feed(session, lee, "initials", "Phone", now)
         names = [session.get_one(CalendarObject, one.appointment.object_id).href for one in booked]
-    return Hostile(db, send, password, feed, names)
+    logins = ["Basic " + base64.b64encode(f"lee:{password}".encode()).decode() for password in passwords]
+    return Hostile(db, send, logins, feed, names)
 
 
 def spoil_a_calendar(hostile: Hostile, seed: int, number: int) -> None:
-    chance = random_of(seed, number)
+    hostile.turn, chance = number, random_of(seed, number)
     folder, href, good = _good(hostile, chance, number)
     take_through(hostile, folder, href, spoilt_calendar(chance, good), number)
-    if number % 10 == 0:
-        hostile.dav("POST", "/lee/outbox/", spoilt_calendar(chance, _FREE_BUSY))
+    if number % 5 == 0:
+        hostile.turn = accounts.PROFILES.index("full")
+        status, _ = hostile.dav("POST", "/lee/outbox/", spoilt_calendar(chance, _FREE_BUSY))
+        hostile.outcomes[f"POST {status}"] += 1
 
 
 def take_through(hostile: Hostile, folder: str, href: str, body: bytes, number: int = 0) -> None:
@@ -108,7 +113,7 @@ def take_through(hostile: Hostile, folder: str, href: str, body: bytes, number: 
 
 
 def spoil_xml(hostile: Hostile, seed: int, number: int) -> None:
-    chance = random_of(seed, number)
+    hostile.turn, chance = number, random_of(seed, number)
     method, body = spoilt_xml(chance)
     path = "/lee/new/" if method.startswith("MK") else chance.choice(_ASKED)
     status, _ = hostile.dav(method, path, body, **{"Content-Type": "application/xml", "Depth": chance.choice("01")})
@@ -119,6 +124,7 @@ def spoil_xml(hostile: Hostile, seed: int, number: int) -> None:
 
 def spoil_a_request(hostile: Hostile, port: int, seed: int, number: int) -> bytes:
     """The bytes of the answer to a request that no HTTP library would send."""
+    hostile.turn = number
     request = spoilt_request(random_of(seed, number), hostile.login)
     answer = exchange(port, request)
     while answer.startswith(b"HTTP/1.1 100"):

@@ -219,7 +219,8 @@ def import_by_command(database: Database, folder: Path) -> str:
         arguments, env=environment(database), capture_output=True, text=True, timeout=300, check=False
     )
     assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout.splitlines()[-1]
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stderr.splitlines()[-1]
 
 
 def environment(database: Database) -> dict[str, str]:
