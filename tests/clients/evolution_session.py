@@ -86,7 +86,14 @@ class Session:
             assert GLib.get_monotonic_time() < end, f"the registry does not see {file}"
             GLib.MainContext.default().iteration(False)
         kind = ECal.ClientSourceType.TASKS if tasks else ECal.ClientSourceType.EVENTS
-        self.clients[name] = ECal.Client.connect_sync(source, kind, SECONDS, None)
+        # The calendar factory has a registry of its own, which may see the file later.
+        while name not in self.clients:
+            try:
+                self.clients[name] = ECal.Client.connect_sync(source, kind, SECONDS, None)
+            except GLib.Error:
+                if GLib.get_monotonic_time() > end:
+                    raise
+                GLib.usleep(200_000)
 
     def read_only(self, name):
         # The data server's word on it waits to be read.

@@ -62,6 +62,26 @@ window.clinic = {
     }));
   },
 
+  // Read while it still writes, an item is kept in memory half old and half new.
+  refresh(name) {
+    const calendar = this.calendar(name);
+    return new Promise(resolve => {
+      const done = () => {
+        calendar.removeObserver(observer);
+        resolve();
+      };
+      const ignored = ["onStartBatch", "onEndBatch", "onAddItem", "onModifyItem", "onDeleteItem", "onError"];
+      const observer = {
+        QueryInterface: ChromeUtils.generateQI(["calIObserver"]),
+        ...Object.fromEntries([...ignored, "onPropertyChanged", "onPropertyDeleting"].map(name => [name, () => {}])),
+        onLoad: done,
+      };
+      calendar.addObserver(observer);
+      calendar.refresh();
+      window.setTimeout(done, 10000);
+    });
+  },
+
   items(name) {
     return this.calendar(name).getItemsAsArray(
       Ci.calICalendar.ITEM_FILTER_ALL_ITEMS, 0, null, null

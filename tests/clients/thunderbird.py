@@ -86,7 +86,7 @@ class Thunderbird:
     # Calendars
 
     def refresh(self, calendar: str) -> None:
-        self.run("clinic.calendar(args[0]).refresh();", calendar)
+        self.run("await clinic.refresh(args[0]);", calendar)
 
     def wait_for(self, calendar: str, uid: str, seconds: float = 20, **expected: Any) -> dict[str, Any]:
         """The item, refreshed until it is there and is as expected."""
@@ -94,11 +94,10 @@ class Thunderbird:
         told: dict[str, Any] | None = None
         while time.monotonic() < end:
             self.refresh(calendar)
-            for _ in range(10):
-                told = self.told(calendar, uid)
-                if told is not None and expected.items() <= told.items():
-                    return told
-                time.sleep(0.1)
+            told = self.told(calendar, uid)
+            if told is not None and expected.items() <= told.items():
+                return told
+            time.sleep(0.2)
         raise AssertionError(f"{uid} is not {expected} in Thunderbird but {told}")
 
     def wait_until_gone(self, calendar: str, uid: str) -> None:
