@@ -127,7 +127,11 @@ class Session:
             ["evolution", f"calendar:///?startdate={day}"], stdout=sys.stderr, stderr=sys.stderr
         )
         window = ["xdotool", "search", "--sync", "--onlyvisible", "--class", "evolution"]
-        subprocess.run([*window, "windowsize", "--sync", width, height, "windowmove", "0", "0"], check=True, timeout=60)
+        placed = [*window, "windowsize", "--sync", width, height, "windowmove", "0", "0"]
+        # A window of its start may be gone before it is placed.
+        end = GLib.get_monotonic_time() + SECONDS * 1_000_000
+        while subprocess.run(placed, timeout=60).returncode and GLib.get_monotonic_time() < end:
+            GLib.usleep(500_000)
         subprocess.run([*window, "windowactivate", "--sync", "key", "ctrl+j"], check=True, timeout=60)
 
     def close(self):
