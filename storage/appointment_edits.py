@@ -56,6 +56,8 @@ def put_over(session: Session, edit: Edit, known: CalendarObject) -> CalendarObj
         return known
     spot = edit.spot
     if known.deleted and known.href != spot.href:
+        if spot.at_href is not None:
+            objects.free_href(session, spot.at_href)
         known.href = spot.href
         spot = replace(spot, at_href=known)
     write = edit.write(overbook=True, settle_at=settle_at)

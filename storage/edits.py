@@ -118,7 +118,8 @@ def client_move(
         return replaced is None
     if "waitlist" in (source.kind, target.kind) or obj.kind == "appointment":
         raise Forbidden("This entry stays in its calendar.")
-    client_delete(session, obj, actor=actor, now=now)
+    for gone in [obj] if replaced is None else [obj, replaced]:
+        client_delete(session, gone, actor=actor, now=now)
     client_put(session, target, href, obj.stored_text.encode(), actor=actor, now=now)
     return replaced is None
 

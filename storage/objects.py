@@ -179,7 +179,11 @@ def _put(
         # An appointment's visits wait one by one.
         "settle_at": None if kind == "appointment" else write.settle_at,
     }
-    obj, new = spot.at_href, spot.at_href is None
+    obj = spot.at_href
+    if obj is not None and obj.deleted and obj.uid != uid:
+        free_href(session, obj)
+        obj = None
+    new = obj is None
     if obj is None:
         obj = _add(session, {**row, "collection_id": collection.id, "href": href, "created_at": write.now})
     else:
@@ -213,17 +217,29 @@ def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
 
 
 def rename_object(session: Session, obj: CalendarObject, href: str, write: Write) -> None:
-    """Give an object another href in its calendar (MOVE). Sync reports the old one gone and the new one changed."""
+    """Give an object another href in its calendar (MOVE), where nothing is. Sync reports the old one gone and the new
+    one changed."""
     collection = session.get_one(Collection, obj.collection_id)
     lock_owner(session, collection.owner_id)
     session.refresh(obj)
     if obj.deleted:
         raise NotFound()
+    before = session.scalar(_ANEW.where(_IN_CALENDAR, _AT_HREF), {"calendar": collection.id, "href": href})
+    if before is not None:
+        free_href(session, before)
     gone = _next_seq(session, collection, write.now)
     _log_change(session, collection, gone, obj.href, deleted=True)
     obj.href, obj.seq, obj.changed_at = href, _next_seq(session, collection, write.now), write.now
     session.flush()
     _log(session, collection, obj, write, obj.stored_text)
+
+
+def free_href(session: Session, gone: CalendarObject) -> None:
+    """A deleted object gives up its href, for something else is to have it. It is found by its UID from now on, and
+    keeps its text, versions and visits to itself."""
+    assert gone.deleted
+    gone.href = f"{gone.id}~gone"
+    session.flush()
 
 
 def versions(session: Session, obj: CalendarObject, limit: int = 30) -> Iterator[str]:

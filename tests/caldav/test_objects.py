@@ -185,6 +185,27 @@ def test_move_within_and_between_calendars(lee: Dav) -> None:
     assert lee.get("/lee/other/c.ics").text == event()
 
 
+def test_move_over_another_event_replaces_it(lee: Dav) -> None:
+    lee.request("MKCALENDAR", "/lee/other/")
+    for calendar in ("personal", "other"):
+        lee.put("/lee/personal/a.ics", event("a@test"))
+        lee.put(f"/lee/{calendar}/b.ics", event("b@test" if calendar == "personal" else "c@test"))
+        target = {"Destination": f"/dav/lee/{calendar}/b.ics"}
+        assert lee.request("MOVE", "/lee/personal/a.ics", headers={**target, "Overwrite": "F"}).status == 412
+        assert lee.request("MOVE", "/lee/personal/a.ics", headers=target).status == 204
+        assert lee.get("/lee/personal/a.ics").status == 404
+        assert "a@test" in lee.get(f"/lee/{calendar}/b.ics").text
+        lee.delete(f"/lee/{calendar}/b.ics")
+
+
+def test_move_to_a_name_that_was_used_before(lee: Dav) -> None:
+    lee.put("/lee/personal/b.ics", event("b@test"))
+    lee.delete("/lee/personal/b.ics")
+    lee.put("/lee/personal/a.ics", event("a@test"))
+    assert lee.request("MOVE", "/lee/personal/a.ics", headers={"Destination": "/dav/lee/personal/b.ics"}).status == 201
+    assert "a@test" in lee.get("/lee/personal/b.ics").text
+
+
 def test_copy_into_another_calendar(lee: Dav) -> None:
     lee.put("/lee/personal/a.ics", event())
     lee.request("MKCALENDAR", "/lee/other/")

@@ -346,3 +346,34 @@ def with_note(text: str) -> str:
     event = calendar.components("VEVENT")[0]
     event.set_text("DESCRIPTION", event.plain("DESCRIPTION") + "Bring the pictures")
     return calendar.text()
+
+
+LUNCH = (
+    "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Test//EN\r\nBEGIN:VEVENT\r\nUID:lunch@test\r\n"
+    "DTSTAMP:20260801T080000Z\r\nDTSTART:20261124T110000Z\r\nDTEND:20261124T113000Z\r\nSUMMARY:Lunch\r\n"
+    "END:VEVENT\r\nEND:VCALENDAR\r\n"
+)
+
+
+def test_another_event_under_a_deleted_appointments_href_is_not_that_appointment(practice, at):
+    booked = practice.book(at(9))
+    name = href(practice, booked)
+    practice.delete(name)
+    written = practice.put(name, LUNCH)
+    assert written.object.uid == "lunch@test"
+    practice.settle()
+    assert practice.visit(booked).status == "cancelled_doctor"
+    assert "Lunch" not in practice.object_of(booked).stored_text
+    assert "Lunch" in written.object.served_text
+
+
+def test_an_appointment_is_put_back_under_the_href_of_something_else_that_is_gone(practice, at):
+    booked = practice.book(at(9))
+    text = served(practice, booked)
+    practice.put("lunch.ics", LUNCH)
+    practice.delete("lunch.ics")
+    practice.delete(href(practice, booked))
+    practice.put("lunch.ics", text)
+    practice.settle()
+    assert practice.visit(booked).status == "scheduled"
+    assert href(practice, booked) == "lunch.ics"
