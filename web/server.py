@@ -1,5 +1,6 @@
 """The server in process: waitress on one listening socket, in this process or in several that share it."""
 
+import gc
 import os
 import signal
 import socket
@@ -81,6 +82,9 @@ class Server:
         self._server.pull_trigger()
 
     def run(self) -> None:
+        # What has been loaded by now lives as long as the process; the collector need not look through it for ever.
+        gc.collect()
+        gc.freeze()
         while not self._stopping:
             self._turn(1.0)
         self._drain()

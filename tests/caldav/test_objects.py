@@ -187,15 +187,15 @@ def test_move_within_and_between_calendars(lee: Dav) -> None:
 
 def test_move_over_another_event_replaces_it(lee: Dav) -> None:
     lee.request("MKCALENDAR", "/lee/other/")
-    for calendar in ("personal", "other"):
+    for name in ("personal", "other"):
         lee.put("/lee/personal/a.ics", event("a@test"))
-        lee.put(f"/lee/{calendar}/b.ics", event("b@test" if calendar == "personal" else "c@test"))
-        target = {"Destination": f"/dav/lee/{calendar}/b.ics"}
+        lee.put(f"/lee/{name}/b.ics", event("b@test" if name == "personal" else "c@test"))
+        target = {"Destination": f"/dav/lee/{name}/b.ics"}
         assert lee.request("MOVE", "/lee/personal/a.ics", headers={**target, "Overwrite": "F"}).status == 412
         assert lee.request("MOVE", "/lee/personal/a.ics", headers=target).status == 204
         assert lee.get("/lee/personal/a.ics").status == 404
-        assert "a@test" in lee.get(f"/lee/{calendar}/b.ics").text
-        lee.delete(f"/lee/{calendar}/b.ics")
+        assert "a@test" in lee.get(f"/lee/{name}/b.ics").text
+        lee.delete(f"/lee/{name}/b.ics")
 
 
 def test_move_to_a_name_that_was_used_before(lee: Dav) -> None:
