@@ -17,7 +17,7 @@ from ical.errors import SyncTokenExpired
 from ical.lines import Line
 from ical.recurrence import ENTRIES
 from ical.served import organizer_line, with_people, without_notes
-from storage import collections, edits, objects, served, sync
+from storage import audit, collections, edits, objects, served, sync
 from storage.edits import Written
 from storage.models import CalendarObject
 from storage.objects import Spot
@@ -126,11 +126,19 @@ class Collection(BaseCollection):
         to apps of the profile `full`."""
         if self.row.kind != "appointments":
             return rows
+        self._note_reading(sum(bool(row.text) for row in rows))
         if self._organizer is not None:
             return self._with_people(rows, self._organizer)
         if can(self._request.actor, "doctor_notes.read", self.place.owner):
             return rows
         return [row._replace(text=without_notes(row.text)) if row.text else row for row in rows]
+
+    def _note_reading(self, count: int) -> None:
+        """Records of patients that others than their doctor are sent: the audit knows."""
+        actor, owner = self._request.actor, self.place.owner
+        if count and owner is not None and owner.id != actor.account_id:
+            of = f"collection:{self.row.id}"
+            audit.record(self._request.session, actor, "calendar.read", of, {"objects": count}, self._request.now)
 
     def _with_people(self, rows: list[Row], organizer: Line) -> list[Row]:
         stored = served.stored_appointments(self._request.session, [row.id for row in rows if row.text])

@@ -194,7 +194,9 @@ def _tell_doctor(
         if visit.overbooked and not (was and was.overbooked and was.start == visit.start):
             notifications.notice(session, owner.id, "This appointment overlaps another one.", now, appointment)
         if visit.outside_hours and not (was and was.outside_hours):
-            notifications.notice(session, owner.id, "This appointment lies outside your hours or in your leave.", now, appointment)
+            notifications.notice(
+                session, owner.id, "This appointment lies outside your hours or in your leave.", now, appointment
+            )
         if was and visit.start <= now < was.start:
             text = "This appointment was moved into the past, and the patient was not told."
             notifications.notice(session, owner.id, text, now, appointment)

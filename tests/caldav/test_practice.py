@@ -5,9 +5,10 @@ from datetime import time as clock_time
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
 from storage import accounts, appointment_types, booking, hours
-from storage.models import Account
+from storage.models import Account, Audit
 from storage.policy import SYSTEM, VISITOR
 from tests.caldav.helpers import Clinic, D, event
 
@@ -202,3 +203,13 @@ def test_an_appointment_is_not_written_into_another_calendar(booked: tuple[Clini
     user = "smith" if "smith" in calendar else "lee"
     answer = clinic.client(user).put(f"{calendar}/copy.ics", text, If_None_Match="*")
     assert (answer.status, answer.condition) == (403, "need-privileges")
+
+
+def test_the_audit_knows_who_else_was_sent_appointments(booked: tuple[Clinic, str]) -> None:
+    clinic, path = booked
+    for user in ("lee", "desk"):
+        clinic.client(user).propfind("/lee/appointments/", "D:getetag", depth="1")
+        assert clinic.client(user).get(path).status == 200
+    with clinic.db.transaction() as session:
+        read = session.scalars(select(Audit).where(Audit.action == "calendar.read")).all()
+    assert [(row.actor, row.detail["objects"]) for row in read] == [("desk by caldav", 1)]

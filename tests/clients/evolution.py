@@ -66,7 +66,8 @@ class Evolution:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps([command, *arguments]) + "\n")
         self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        # Services that D-Bus starts in the session write to the same pipe.
+        line = next((line for line in self._process.stdout if line.startswith("{")), None)
         assert line, f"Evolution's session has ended:\n{self.log()}"
         answer = json.loads(line)
         if "error" in answer:
