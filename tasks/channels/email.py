@@ -72,7 +72,9 @@ def compose(message: Message, now: datetime) -> EmailMessage:
         )
     for number, other in enumerate(message.others, start=2):
         # A part of its own: one iTIP object is about one UID (RFC 5546 §3.2.2).
-        mail.add_attachment(other, subtype="calendar", params={"method": "REQUEST"}, filename=f"appointment-{number}.ics")
+        mail.add_attachment(
+            other, subtype="calendar", params={"method": "REQUEST"}, filename=f"appointment-{number}.ics"
+        )
     return mail
 
 

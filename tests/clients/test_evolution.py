@@ -321,11 +321,13 @@ def test_a_refused_task_says_so_and_changes_nothing(practice: Practice, evolutio
 def test_the_week_is_drawn(practice: Practice, evolution: Evolution, screen: Screen) -> None:
     monday = datetime.now(VIENNA) + timedelta(days=-datetime.now(VIENNA).weekday() % 7)
     evolution("show", f"{monday:%Y%m%d}", WIDTH, HEIGHT)
-    wait_until(
-        lambda: all(screen.colours().get(colour, 0) > 1_000 for colour in ("#1f77b4", "#2ca02c")),
-        "appointments and hours in their colours",
-        60,
-    )
     picture = PICTURES / "evolution.png"
-    screen.picture(picture)
-    print(f"picture: {picture}")
+    try:
+        wait_until(
+            lambda: all(screen.colours().get(colour, 0) > 1_000 for colour in ("#1f77b4", "#2ca02c")),
+            "appointments and hours in their colours",
+            60,
+        )
+    finally:
+        screen.picture(picture)
+        print(f"picture: {picture}")
