@@ -52,6 +52,8 @@ SECONDS = 30
 ANYTHING = 0
 MODES = {"all": ECal.ObjModType.ALL, "this": ECal.ObjModType.THIS}
 
+WINDOW = ["xdotool", "search", "--sync", "--onlyvisible", "--class", "evolution"]
+
 
 class Session:
     def __init__(self):
@@ -122,17 +124,19 @@ class Session:
         self.clients[name].remove_object_sync(uid, recurrence_id, MODES[mode], ECal.OperationFlags.NONE, None)
 
     def show(self, day, width, height):
-        """The application itself, at this day's work week, over the whole screen that DISPLAY names."""
+        """The application itself, at this day, over the whole screen that DISPLAY names."""
         self.evolution = subprocess.Popen(
             ["evolution", f"calendar:///?startdate={day}"], stdout=sys.stderr, stderr=sys.stderr
         )
-        window = ["xdotool", "search", "--sync", "--onlyvisible", "--class", "evolution"]
-        placed = [*window, "windowsize", "--sync", width, height, "windowmove", "0", "0"]
+        placed = [*WINDOW, "windowsize", "--sync", width, height, "windowmove", "0", "0"]
         # A window of its start may be gone before it is placed.
         end = GLib.get_monotonic_time() + SECONDS * 1_000_000
         while subprocess.run(placed, timeout=60).returncode and GLib.get_monotonic_time() < end:
             GLib.usleep(500_000)
-        subprocess.run([*window, "windowactivate", "--sync", "key", "ctrl+j"], check=True, timeout=60)
+
+    def work_week(self):
+        """A key that Evolution does not hear until it has started; pressed twice it means the same."""
+        subprocess.run([*WINDOW, "windowactivate", "--sync", "key", "ctrl+j"], check=True, timeout=60)
 
     def close(self):
         if self.evolution is not None:

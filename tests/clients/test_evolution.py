@@ -322,12 +322,13 @@ def test_the_week_is_drawn(practice: Practice, evolution: Evolution, screen: Scr
     monday = datetime.now(VIENNA) + timedelta(days=-datetime.now(VIENNA).weekday() % 7)
     evolution("show", f"{monday:%Y%m%d}", WIDTH, HEIGHT)
     picture = PICTURES / "evolution.png"
+
+    def drawn() -> bool:
+        evolution("work_week")
+        return all(screen.colours().get(colour, 0) > 1_000 for colour in ("#1f77b4", "#2ca02c"))
+
     try:
-        wait_until(
-            lambda: all(screen.colours().get(colour, 0) > 1_000 for colour in ("#1f77b4", "#2ca02c")),
-            "appointments and hours in their colours",
-            60,
-        )
+        wait_until(drawn, "appointments and hours in their colours", 60)
     finally:
         screen.picture(picture)
         print(f"picture: {picture}")
