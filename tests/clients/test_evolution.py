@@ -19,6 +19,9 @@ from tests.clients.screen import HEIGHT, WIDTH, Screen
 
 SLOT = timedelta(minutes=20)
 WEEK = timedelta(days=7)
+HOURS = "#2ca02c"
+# COLOR of the demo's types of appointment: steelblue, seagreen, mediumpurple, goldenrod, darkcyan
+TYPES = {"#4682b4", "#2e8b57", "#9370db", "#daa520", "#008b8b"}
 PATHS = {"Appointments": "appointments", "Working hours": "hours", "Leave": "leave", "Waitlist": "waitlist", "Personal": "personal"}  # fmt: skip
 
 
@@ -318,14 +321,15 @@ def test_a_refused_task_says_so_and_changes_nothing(practice: Practice, evolutio
 # The picture
 
 
-def test_the_week_is_drawn(practice: Practice, evolution: Evolution, screen: Screen) -> None:
+def test_the_calendar_is_drawn(practice: Practice, evolution: Evolution, screen: Screen) -> None:
     monday = datetime.now(VIENNA) + timedelta(days=-datetime.now(VIENNA).weekday() % 7)
     evolution("show", f"{monday:%Y%m%d}", WIDTH, HEIGHT)
     picture = PICTURES / "evolution.png"
 
     def drawn() -> bool:
         evolution("work_week")
-        return all(screen.colours().get(colour, 0) > 1_000 for colour in ("#1f77b4", "#2ca02c"))
+        seen = {colour for colour, count in screen.colours().items() if count > 1_000}
+        return HOURS in seen and bool(seen & TYPES)
 
     try:
         wait_until(drawn, "appointments and hours in their colours", 60)
