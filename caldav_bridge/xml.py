@@ -68,11 +68,3 @@ def split(clark: str) -> tuple[str, str]:
         namespace, _, name = clark[1:].partition("}")
         return namespace, name
     return "", clark
-
-
-def children(element: Element | None, clark: str) -> list[Element]:
-    return [] if element is None else [child for child in element if child.tag == clark]
-
-
-def child(element: Element | None, clark: str) -> Element | None:
-    return None if element is None else element.find(clark)

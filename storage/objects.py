@@ -120,8 +120,9 @@ def put_object(
 ) -> CalendarObject:
     """Store `calendar` (already guarded and merged) at `href`, new or over what is there.
 
-    `spot` is what the caller has just read behind the lock; read here when left out. Raises SlotTaken when an appointment's minutes are not free (unless `write.overbook`), UidConflict when its UID
-    lives under another href. Revives a deleted object of the same href.
+    `spot` is what the caller has just read behind the lock; read here when left out. Raises SlotTaken when an
+    appointment's minutes are not free (unless `write.overbook`), UidConflict when its UID lives under another href.
+    Revives a deleted object of the same href and UID.
     """
     return _put(session, collection, href, calendar, write, spot, None)[0]
 
