@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from bench import practice
 from bench.report import show
-from storage import accounts, appointment_types, booking
+from storage import accounts, appointment_types, booking, drafts
 from storage.db import Database
 from storage.models import Account
 from storage.policy import Actor
@@ -54,6 +54,6 @@ def _bookings(db: Database, made: list[Account], first_day: int, count: int) -> 
     for doctor, start in wanted:
         with db.transaction() as session:
             patient = accounts.find_or_create_patient(session, "Maria Huber", "maria@mail.example", "", practice.NOW)
-            new = booking.NewAppointment(start, appointment_types.get(session, "consultation"), patient)
+            new = drafts.NewAppointment(start, appointment_types.get(session, "consultation"), patient)
             booking.book(session, [doctor], new, actor=_ACTOR, now=practice.NOW)
     return count / (perf_counter() - begin)

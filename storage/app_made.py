@@ -18,18 +18,8 @@ from sqlalchemy.orm import Session
 from ical import appointment as appointment_text
 from ical import lines, merge, recurrence, times, timezones
 from ical.lines import Component, Line
-from storage import (
-    appointment_types,
-    appointments,
-    booking,
-    diary,
-    history,
-    notifications,
-    objects,
-    occurrences,
-    visits,
-)
-from storage.booking import NewAppointment
+from storage import appointment_types, appointments, diary, drafts, history, notifications, objects, occurrences, visits
+from storage.drafts import NewAppointment
 from storage.models import Account, Appointment, AppointmentType, CalendarObject, Collection, Patient
 from storage.policy import SYSTEM, can
 from storage.writes import Edit, Write
@@ -133,7 +123,7 @@ def _appointment(session: Session, owner: Account, made: _Made, now: datetime) -
         patient_notes=made.patient_notes,
         parent=None if made.parent is None else made.parent.id,
     )
-    base = booking.event(session, owner, new, made.end, now, uid=made.head.plain("UID"))
+    base = drafts.event(session, owner, new, made.end, now, uid=made.head.plain("UID"))
     types = {kind.code: kind.name for kind in appointment_types.every(session)}
     put = made.put.copy()
     head = _head(put)

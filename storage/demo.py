@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from ical import timezones
 from ical.errors import Refusal
-from storage import accounts, appointment_types, booking, collections, edits, hours, leave, slots, waitlist
-from storage.booking import NewAppointment
+from storage import accounts, appointment_types, booking, collections, edits, hours, leave, lifecycle, slots, waitlist
+from storage.drafts import NewAppointment
 from storage.models import Account, OutboxMessage, Patient, Reminder
 from storage.policy import Actor
 
@@ -179,14 +179,14 @@ def _live(
     given = {"session": session, "appointment_id": appointment_id}
     if step == "cancel":
         by = chance.choice(("patient", "patient", "doctor"))
-        booking.cancel(**given, actor=desk, now=before, by=by, reason="")  # type: ignore[arg-type]
+        lifecycle.cancel(**given, actor=desk, now=before, by=by, reason="")  # type: ignore[arg-type]
     elif step == "confirm":
-        booking.change_status(**given, action=step, actor=desk, now=before)  # type: ignore[arg-type]
+        lifecycle.change_status(**given, action=step, actor=desk, now=before)  # type: ignore[arg-type]
     elif step:
         if step == "complete":
-            booking.change_status(**given, action="arrive", actor=desk, now=start)  # type: ignore[arg-type]
+            lifecycle.change_status(**given, action="arrive", actor=desk, now=start)  # type: ignore[arg-type]
         ended = min(start + timedelta(minutes=20), now)
-        booking.change_status(**given, action=step, actor=doctor, now=ended)  # type: ignore[arg-type]
+        lifecycle.change_status(**given, action=step, actor=doctor, now=ended)  # type: ignore[arg-type]
 
 
 def _series(session: Session, doctor: Account, patient: Patient, desk: Actor, now: datetime) -> None:

@@ -18,7 +18,7 @@ from ical import lines, timezones
 from ical import waitlist as wishes
 from ical.errors import HoldExpired, IllegalTransition, InvalidInput, NotFound, NotSelfBookable, OfferExpired, Refusal
 from ical.lines import Component
-from storage import booking, claims, collections, links, objects, outbox, slots
+from storage import booking, claims, collections, drafts, links, objects, outbox, slots
 from storage.accounts import doctors as all_doctors
 from storage.db import has_row_locks
 from storage.models import (
@@ -265,7 +265,7 @@ def accept(session: Session, offer: Offer, *, actor: Actor, now: datetime) -> Ap
     if offer.state != "open" or offer.expires_at <= now:
         raise OfferExpired()
     kind = session.get_one(AppointmentType, offer.type_code)
-    new = booking.NewAppointment(
+    new = drafts.NewAppointment(
         start=offer.start, kind=kind, patient=session.get_one(Patient, entry.patient_id), reason=entry.reason
     )
     # The practice put the patient on the list for a kind that patients do not book themselves.

@@ -16,6 +16,7 @@ from storage.models.base import Base, table_of
 from storage.models.booking import Appointment, Claim, History, Hold, IdempotentRequest, Visit
 from storage.models.calendars import CalendarObject, Change, Collection, Occurrence, Version
 from storage.models.messages import Audit, Lease, Notice, OutboxMessage, Reminder
+from storage.models.practice import Practice
 from storage.models.waitlist import Offer, WaitlistEntry
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Offer",
     "OutboxMessage",
     "Patient",
+    "Practice",
     "Reminder",
     "Resource",
     "SecretLink",

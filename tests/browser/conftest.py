@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from waitress import create_server
 
-from storage import accounts, booking, hours, slots, views
+from storage import accounts, booking, drafts, hours, slots, views
 from storage.db import Database
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -53,7 +53,7 @@ def _book(session, nth: int) -> None:  # type: ignore[no-untyped-def]
     patient = accounts.patient_of(session, account)
     assert patient is not None
     slot = slots.free_slots(session, [doctor], NOW, NOW + timedelta(days=3), kind, NOW)[nth]
-    booking.book(session, [doctor], booking.NewAppointment(slot.start, kind, patient), actor=SYSTEM, now=NOW)
+    booking.book(session, [doctor], drafts.NewAppointment(slot.start, kind, patient), actor=SYSTEM, now=NOW)
 
 
 @pytest.fixture

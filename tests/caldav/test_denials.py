@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from storage import accounts, appointment_types, booking, hours, outbox, views
+from storage import accounts, appointment_types, booking, drafts, hours, outbox, views
 from storage.models import Notice, OutboxMessage
 from storage.policy import SYSTEM, VISITOR
 from tests.caldav.helpers import Answer, Clinic, D, Dav, event
@@ -27,7 +27,7 @@ def booked(lite: Clinic) -> tuple[Clinic, str]:
         day = datetime(2026, 11, 24, 10, tzinfo=VIENNA)
         hours.add_hours(session, lee, ["tue"], clock_time(8), clock_time(16), slot=20, actor=SYSTEM, now=now)
         patient = accounts.find_or_create_patient(session, "Maria Huber", "maria@mail.example", "", now)
-        new = booking.NewAppointment(day, appointment_types.get(session, "consultation"), patient)
+        new = drafts.NewAppointment(day, appointment_types.get(session, "consultation"), patient)
         booking.book(session, [lee], new, actor=VISITOR, now=now)
     name = next(iter(lite.client("lee").propfind("/lee/appointments/", "D:getetag", depth="1").members))
     return lite, f"/lee/appointments/{name}"

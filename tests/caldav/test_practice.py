@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from storage import accounts, appointment_types, booking, hours
+from storage import accounts, appointment_types, booking, drafts, hours
 from storage.models import Account, Audit
 from storage.policy import SYSTEM, VISITOR
 from tests.caldav.helpers import Clinic, D, event
@@ -40,7 +40,7 @@ def booked(lite: Clinic) -> tuple[Clinic, str]:
         patient = accounts.find_or_create_patient(
             session, "Maria Huber", "maria@mail.example", "+4366412345678", lite.clock()
         )
-        new = booking.NewAppointment(
+        new = drafts.NewAppointment(
             datetime(2026, 11, 24, 10, 0, tzinfo=VIENNA),
             appointment_types.get(session, "consultation"),
             patient,
@@ -149,7 +149,7 @@ def test_drop_onto_another_appointment_is_accepted(booked: tuple[Clinic, str]) -
     clinic, path = booked
     with clinic.db.transaction() as session:
         patient = accounts.find_or_create_patient(session, "Karl Wolf", "karl@mail.example", "", clinic.clock())
-        new = booking.NewAppointment(
+        new = drafts.NewAppointment(
             datetime(2026, 11, 24, 11, 0, tzinfo=VIENNA),
             appointment_types.get(session, "consultation"),
             patient,

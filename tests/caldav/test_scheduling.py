@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from ical.lines import Component, parse
-from storage import accounts, appointment_types, booking, hours, leave, settling
+from storage import accounts, appointment_types, booking, drafts, hours, leave, settling
 from storage.models import Account, OutboxMessage
 from storage.policy import SYSTEM, VISITOR
 from tests.caldav.helpers import CS, Answer, C, Clinic, D, Dav, calendar, event
@@ -43,7 +43,7 @@ def practice(lite: Clinic) -> Iterator[Practice]:
         )
         patient = accounts.find_or_create_patient(session, "Maria Huber", "maria@mail.example", "", now)
         kind = appointment_types.get(session, "consultation")
-        new = booking.NewAppointment(datetime(2026, 11, 24, 10, 0, tzinfo=VIENNA), kind, patient, reason="Knee pain")
+        new = drafts.NewAppointment(datetime(2026, 11, 24, 10, 0, tzinfo=VIENNA), kind, patient, reason="Knee pain")
         booking.book(session, [lee], new, actor=VISITOR, now=now)
     full = client(lite, "lee")
     name = next(iter(full.propfind("/lee/appointments/", "D:getetag", depth="1").members))

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from storage import accounts, appointment_types, booking, hours, outbox, settling
+from storage import accounts, appointment_types, booking, drafts, hours, outbox, settling
 from storage.models import Appointment, Claim, Notice, OutboxMessage, Visit
 from storage.policy import SYSTEM, VISITOR
 from tasks.channels import email
@@ -92,7 +92,7 @@ def phone_with(clinic: Clinic, rrule: str | None) -> Phone:
         patient = accounts.find_or_create_patient(session, "Maria Huber", "maria@mail.example", "", now)
         kind = appointment_types.get(session, "consultation")
         start = datetime(2026, 10, 13, 10, tzinfo=VIENNA)
-        new = booking.NewAppointment(start, kind, patient, reason="Knee pain", rrule=rrule)
+        new = drafts.NewAppointment(start, kind, patient, reason="Knee pain", rrule=rrule)
         booked = booking.book(session, [lee], new, actor=VISITOR, now=now)
     app = clinic.client("lee")
     name = next(iter(app.propfind("/lee/appointments/", "D:getetag", depth="1").members))

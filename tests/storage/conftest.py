@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical.errors import Refusal
-from storage import accounts, appointment_types, booking, collections, edits, hours, objects, settling
+from storage import accounts, appointment_types, booking, collections, drafts, edits, hours, objects, settling
 from storage.db import Database
 from storage.models import Account, Appointment, CalendarObject, Claim, OutboxMessage, Patient, Visit
 from storage.policy import SYSTEM, Actor
@@ -55,7 +55,7 @@ class Practice:
 
     def book(self, start: datetime, *, name: str = "Maria Huber", kind: str = "consultation", **more) -> booking.Booked:
         with self.writing() as session:
-            new = booking.NewAppointment(
+            new = drafts.NewAppointment(
                 start, appointment_types.get(session, kind), self.patient(session, name), reason="Knee pain", **more
             )
             return booking.book(session, [self.lee], new, actor=self.visitor, now=self.now)

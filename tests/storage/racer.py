@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select, text
 
 from ical.errors import Refusal
-from storage import accounts, appointment_types, booking, collections, edits, settling
+from storage import accounts, appointment_types, booking, collections, drafts, edits, lifecycle, settling
 from storage.db import Database
 from storage.models import CalendarObject, Visit
 from storage.policy import Actor
@@ -65,14 +65,14 @@ def move(db: Database, rng: random.Random, start: datetime) -> None:
     with db.transaction() as session:
         visit = some_visit(session, rng)
         if visit is not None:
-            booking.reschedule(session, visit.appointment_id, start, actor=actor(rng), now=NOW)
+            lifecycle.reschedule(session, visit.appointment_id, start, actor=actor(rng), now=NOW)
 
 
 def cancel(db: Database, rng: random.Random, start: datetime) -> None:
     with db.transaction() as session:
         visit = some_visit(session, rng)
         if visit is not None:
-            booking.cancel(session, visit.appointment_id, actor=actor(rng), now=NOW)
+            lifecycle.cancel(session, visit.appointment_id, actor=actor(rng), now=NOW)
 
 
 def drag(db: Database, rng: random.Random, start: datetime) -> None:
@@ -100,7 +100,7 @@ def wish(session, rng, start):
     kind = appointment_types.get(session, rng.choice(list(KINDS)))
     name = f"Patient {rng.randrange(50)}"
     patient = accounts.find_or_create_patient(session, name, f"p{rng.randrange(50)}@mail.example", "", NOW)
-    return lee, booking.NewAppointment(start, kind, patient)
+    return lee, drafts.NewAppointment(start, kind, patient)
 
 
 def some_visit(session, rng):

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from storage import accounts, affected, booking, collections, hours, leave, objects, settling, visits
+from storage import accounts, affected, collections, hours, leave, lifecycle, objects, settling, visits
 from storage.models import Notice, OutboxMessage
 from storage.policy import SYSTEM
 
@@ -172,7 +172,7 @@ def test_leave_that_is_asked_for_is_told_to_whoever_decides_once(practice, at):
 
 def test_cancelled_and_past_visits_are_not_asked_about(practice, at, booked):
     with practice.writing() as session:
-        booking.cancel(session, booked[0].appointment.id, actor=practice.doctor, now=practice.now)
+        lifecycle.cancel(session, booked[0].appointment.id, actor=practice.doctor, now=practice.now)
     practice.now = at(12)
     practice.delete(weekly(practice).href, "hours")
     practice.settle()

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from ical.lines import parse
-from storage import appointment_types, appointments, booking, collections, objects
+from storage import appointment_types, appointments, booking, collections, drafts, objects
 from storage.models import Appointment, Notice, OutboxMessage, Visit
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -99,9 +99,7 @@ def test_dinner_at_eight_is_an_appointment_only_by_name(practice, at, booked):
 
 def test_a_doctor_does_not_learn_whose_patient_a_guest_is(practice, at):
     with practice.writing() as session:
-        smith = booking.NewAppointment(
-            at(14), appointment_types.get(session, "consultation"), practice.patient(session)
-        )
+        smith = drafts.NewAppointment(at(14), appointment_types.get(session, "consultation"), practice.patient(session))
         booking.book(session, [practice.smith], smith, actor=practice.visitor, now=practice.now)
     assert practice.put("phone-1.ics", event()).verbatim
 
@@ -206,7 +204,7 @@ def test_a_copy_deleted_in_time_is_nothing(practice, at, booked):
 
 def test_a_copy_of_another_doctors_appointment_is_no_appointment(practice, at):
     with practice.writing() as session:
-        new = booking.NewAppointment(at(14), appointment_types.get(session, "consultation"), practice.patient(session))
+        new = drafts.NewAppointment(at(14), appointment_types.get(session, "consultation"), practice.patient(session))
         booked = booking.book(session, [practice.smith], new, actor=practice.visitor, now=practice.now)
     practice.put("phone-1.ics", copy(practice, booked, ("20261123T14", "20261124T14")))
     practice.settle()

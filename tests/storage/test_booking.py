@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from ical.errors import HoldExpired, IllegalTransition, InvalidInput, SeriesConflict, SlotTaken
-from storage import appointment_types, appointments, booking, leave, slots
+from storage import appointment_types, appointments, booking, drafts, leave, lifecycle, slots
 from storage.policy import SYSTEM
 
 
@@ -80,7 +80,7 @@ def test_a_hold_becomes_the_appointment_once(practice, at):
     with practice.writing() as session:
         kind = appointment_types.get(session, "consultation")
         kept = booking.hold(session, practice.lee, at(9), kind, actor=practice.visitor, now=practice.now)
-        new = booking.NewAppointment(at(9), kind, practice.patient(session))
+        new = drafts.NewAppointment(at(9), kind, practice.patient(session))
         booking.book(session, [practice.lee], new, actor=practice.visitor, now=practice.now, ticket=kept.id)
     with pytest.raises(HoldExpired), practice.writing() as session:
         booking.book(session, [practice.lee], new, actor=practice.visitor, now=practice.now, ticket=kept.id)
@@ -90,7 +90,7 @@ def test_a_hold_becomes_the_appointment_once(practice, at):
 def test_a_cancelled_visit_frees_its_minutes_and_tells_the_patient(practice, at):
     booked = practice.book(at(9))
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now, reason="Ill")
+        lifecycle.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now, reason="Ill")
     visit = practice.visit(booked)
     assert (visit.status, visit.cancellation_reason) == ("cancelled_patient", "Ill")
     assert practice.claims() == []
@@ -104,15 +104,15 @@ def test_a_second_cancellation_is_refused(practice, at):
         with practice.writing() as session:
             if _:
                 with pytest.raises(IllegalTransition):
-                    booking.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now)
+                    lifecycle.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now)
             else:
-                booking.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now)
+                lifecycle.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now)
 
 
 def test_rescheduling_takes_the_new_minutes_and_frees_the_old(practice, at):
     booked = practice.book(at(9))
     with practice.writing() as session:
-        booking.reschedule(session, booked.appointment.id, at(10), actor=practice.visitor, now=practice.now)
+        lifecycle.reschedule(session, booked.appointment.id, at(10), actor=practice.visitor, now=practice.now)
     visit = practice.visit(booked)
     assert (visit.start, visit.status) == (at(10), "rescheduled")
     assert practice.claims() == [(at(10), at(10, 20), 0)]
@@ -123,7 +123,7 @@ def test_rescheduling_onto_a_taken_time_changes_nothing(practice, at):
     booked = practice.book(at(9))
     practice.book(at(10), name="Karl Bauer")
     with pytest.raises(SlotTaken), practice.writing() as session:
-        booking.reschedule(session, booked.appointment.id, at(10), actor=practice.visitor, now=practice.now)
+        lifecycle.reschedule(session, booked.appointment.id, at(10), actor=practice.visitor, now=practice.now)
     assert practice.visit(booked).start == at(9)
     assert practice.messages() == ["appointment_confirmed"] * 2
 
@@ -133,14 +133,14 @@ def test_rescheduling_may_overlap_the_visit_itself(practice, at):
         appointment_types.create(session, "long", now=practice.now, name="Long", minutes=40)
     booked = practice.book(at(9), kind="long")
     with practice.writing() as session:
-        booking.reschedule(session, booked.appointment.id, at(9, 20), actor=practice.visitor, now=practice.now)
+        lifecycle.reschedule(session, booked.appointment.id, at(9, 20), actor=practice.visitor, now=practice.now)
     assert practice.visit(booked).start == at(9, 20)
 
 
 def test_another_doctor_takes_the_visit_over(practice, at):
     booked = practice.book(at(13))
     with practice.writing() as session:
-        booking.reschedule(
+        lifecycle.reschedule(
             session, booked.appointment.id, at(14), doctor=practice.smith, actor=practice.doctor, now=practice.now
         )
     with practice.db.reading() as session:
@@ -186,7 +186,7 @@ def test_one_occurrence_is_cancelled_alone(practice, at):
     booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=3")
     second = practice.visits(booked)[1].recurrence_id
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=practice.doctor, now=practice.now, recurrence_id=second)
+        lifecycle.cancel(session, booked.appointment.id, actor=practice.doctor, now=practice.now, recurrence_id=second)
     assert [visit.status for visit in practice.visits(booked)] == ["scheduled", "cancelled_doctor", "scheduled"]
     assert practice.try_book(at(9, day=7)) == "booked"
 
@@ -195,7 +195,7 @@ def test_one_occurrence_is_moved_alone(practice, at):
     booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=3")
     second = practice.visits(booked)[1].recurrence_id
     with practice.writing() as session:
-        booking.reschedule(
+        lifecycle.reschedule(
             session,
             booked.appointment.id,
             at(11, day=8),
@@ -210,7 +210,7 @@ def test_one_occurrence_is_moved_alone(practice, at):
 def test_any_doctor_is_the_one_with_fewer_visits(practice, at):
     practice.book(at(9))
     with practice.writing() as session:
-        new = booking.NewAppointment(at(13), appointment_types.get(session, "consultation"), practice.patient(session))
+        new = drafts.NewAppointment(at(13), appointment_types.get(session, "consultation"), practice.patient(session))
         both = [practice.lee, practice.smith]
         booked = booking.book(session, both, new, actor=practice.visitor, now=practice.now)
     assert booked.doctor.username == "smith"
@@ -226,7 +226,7 @@ def test_the_life_of_a_visit(practice, at):
         ("complete", "completed"),
     ):
         with practice.writing() as session:
-            booking.change_status(session, booked.appointment.id, action, actor=practice.doctor, now=practice.now)
+            lifecycle.change_status(session, booked.appointment.id, action, actor=practice.doctor, now=practice.now)
         assert practice.visit(booked).status == status
     with practice.db.reading() as session:
         view = appointments.details(session, booked.appointment.id)
@@ -247,7 +247,7 @@ def test_slots_and_explain_agree_with_booking(practice, at):
 def test_nobody_is_booked_with_somebody_who_is_no_doctor(practice, at):
     with practice.writing() as session:
         practice.lee.disabled = True
-        new = booking.NewAppointment(at(9), appointment_types.get(session, "consultation"), practice.patient(session))
+        new = drafts.NewAppointment(at(9), appointment_types.get(session, "consultation"), practice.patient(session))
         with pytest.raises(InvalidInput):
             booking.book(session, [practice.lee], new, actor=practice.visitor, now=practice.now)
 

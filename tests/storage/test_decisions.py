@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from ical.lines import parse
 from ical.recurrence import make_override, overrides
-from storage import booking, collections, leave, objects
+from storage import collections, leave, lifecycle, objects
 from storage.models import Notice
 from tests.storage.conftest import VIENNA
 
@@ -103,7 +103,7 @@ def test_forced_overwrite_of_what_the_patient_cancelled_changes_nothing_and_says
     booked = practice.book(at(9))
     old = practice.object_of(booked)
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now)
     practice.now += timedelta(seconds=5)
     dragged = old.served_text.replace("T090000", "T110000").replace("T092000", "T112000")
     practice.put(old.href, dragged, conditional=False)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from ical.errors import Forbidden
 from ical.lines import parse
-from storage import booking, collections, objects
+from storage import collections, lifecycle, objects
 from storage.models import Notice
 
 
@@ -182,7 +182,7 @@ def test_a_patients_cancellation_wins_over_a_stale_phone(practice, at):
     booked = practice.book(at(9))
     name, text = href(practice, booked), served(practice, booked)
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=practice.visitor, now=practice.now)
     practice.put(name, moved(moved(text, "T090000", "T110000"), "T092000", "T112000"))
     assert practice.visit(booked).status == "cancelled_patient"
     assert practice.visit(booked).start == at(9)
@@ -223,7 +223,7 @@ def test_a_series_cancelled_by_its_title_takes_a_moved_occurrence_along(practice
     booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=3")
     second = practice.visits(booked)[1].recurrence_id
     with practice.writing() as session:
-        booking.reschedule(
+        lifecycle.reschedule(
             session, booked.appointment.id, at(11, day=8), actor=practice.doctor, now=practice.now, recurrence_id=second
         )
     before = served(practice, booked)

@@ -10,7 +10,7 @@ import recurring_ical_events
 from icalendar import Calendar
 from sqlalchemy import select, update
 
-from storage import accounts, booking, outbox, reminders
+from storage import accounts, booking, lifecycle, outbox, reminders
 from storage.db import Database
 from storage.models import OutboxMessage, Patient, Visit
 from storage.outbox import Later, Lease, Message, Stale
@@ -181,8 +181,8 @@ def test_a_confirmation_is_dropped_when_the_visit_moved_began_or_was_cancelled(
 ) -> None:
     moved, cancelled, _begun = practice.book(at(9)), practice.book(at(10)), practice.book(at(8, day=-3))
     with practice.writing() as session:
-        booking.reschedule(session, moved.appointment.id, at(11), actor=SYSTEM, now=practice.now)
-        booking.cancel(session, cancelled.appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.reschedule(session, moved.appointment.id, at(11), actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, cancelled.appointment.id, actor=SYSTEM, now=practice.now)
     practice.now = at(8, day=-3)
     assert read(practice, "appointment_confirmed") == [Stale("moved"), Stale("status"), Stale("expired")]
 
@@ -194,7 +194,7 @@ def test_a_moved_visit_is_told_with_both_times_and_a_newer_invitation(
     before = event_of(only(practice)).get("SEQUENCE", 0)
     clear(practice)
     with practice.writing() as session:
-        booking.reschedule(session, booked.appointment.id, at(11), actor=SYSTEM, now=practice.now)
+        lifecycle.reschedule(session, booked.appointment.id, at(11), actor=SYSTEM, now=practice.now)
     message = only(practice)
     assert message.template == "appointment_changed" and message.was is not None
     assert (message.was, message.times[0].start) == (at(9), at(11))
@@ -206,7 +206,7 @@ def test_a_cancellation_takes_the_invitation_back(practice: Any, at: Callable[..
     invited = event_of(only(practice))
     clear(practice)
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now, by="doctor")
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now, by="doctor")
     message = only(practice)
     event = event_of(message)
     assert (message.template, message.method, event["STATUS"]) == ("appointment_cancelled", "CANCEL", "CANCELLED")
@@ -217,8 +217,8 @@ def test_a_cancellation_that_was_taken_back_is_not_told(practice: Any, at: Calla
     booked = practice.book(at(9))
     clear(practice)
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
-        booking.change_status(session, booked.appointment.id, "rebook", actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.change_status(session, booked.appointment.id, "rebook", actor=SYSTEM, now=practice.now)
     assert read(practice, "appointment_cancelled") == [Stale("status")]
 
 
@@ -237,7 +237,7 @@ def test_who_has_no_email_address_is_told_of_changes_by_text_message(
     booked = practice.book(at(9))
     with practice.writing() as session:
         session.execute(update(Patient).values(email=""))
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
     message = only(practice, "appointment_cancelled")
     assert (message.channel, message.to, message.calendar) == ("sms", "+4366412345678", "")
 
@@ -260,7 +260,7 @@ def test_without_a_gateway_text_messages_are_dropped_and_none_has_failed(
     assert [isinstance(each, Message) or each for each in read(practice)] == [True, Stale("no_gateway")]
     with practice.writing() as session:
         session.execute(update(Patient).values(email=""))
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
     assert read(practice)[-1] == Stale("no_gateway")
 
 
@@ -276,7 +276,7 @@ def test_one_cancelled_visit_of_a_series_is_told_alone(practice: Any, at: Callab
     clear(practice)
     second = practice.visits(booked)[1]
     with practice.writing() as session:
-        booking.cancel(
+        lifecycle.cancel(
             session, booked.appointment.id, actor=SYSTEM, now=practice.now, recurrence_id=second.recurrence_id
         )
     message = only(practice)
@@ -288,7 +288,7 @@ def test_a_series_that_is_cancelled_whole_is_told_in_one_message(practice: Any, 
     booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=4")
     clear(practice)
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
     message = only(practice)
     assert len(message.times) == 4 and event_of(message)["RRULE"]["COUNT"] == [4]
 
@@ -299,11 +299,13 @@ def test_the_rest_of_a_series_is_cancelled_without_repeating_what_was_told(
     booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=4")
     cancel = {"actor": SYSTEM, "now": practice.now}
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, recurrence_id=practice.visits(booked)[1].recurrence_id, **cancel)
+        lifecycle.cancel(
+            session, booked.appointment.id, recurrence_id=practice.visits(booked)[1].recurrence_id, **cancel
+        )
     clear(practice)
     practice.now += timedelta(hours=1)
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
     assert [f"{time.start:%d %b}" for time in only(practice).times] == ["23 Nov", "07 Dec", "14 Dec"]
 
 
@@ -314,7 +316,7 @@ def test_a_series_with_gaps_and_moves_is_told_as_it_is(practice: Any, at: Callab
     booked = practice.book(at(9), name="Anna Koller", rrule="FREQ=WEEKLY;COUNT=4", on_conflict="move")
     third = practice.visits(booked)[2]
     with practice.writing() as session:
-        booking.cancel(
+        lifecycle.cancel(
             session, booked.appointment.id, actor=SYSTEM, now=practice.now, recurrence_id=third.recurrence_id
         )
     message = next(each for each in read(practice, "appointment_confirmed") if isinstance(each, Message))
@@ -328,7 +330,7 @@ def test_a_moved_visit_of_a_series_is_told_alone(practice: Any, at: Callable[...
     clear(practice)
     second = practice.visits(booked)[1]
     with practice.writing() as session:
-        booking.reschedule(
+        lifecycle.reschedule(
             session,
             booked.appointment.id,
             at(10, day=8),

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from storage import booking, outbox, reminders
+from storage import lifecycle, outbox, reminders
 from storage.models import OutboxMessage, Reminder, Visit
 from storage.outbox import Stale
 from storage.policy import SYSTEM
@@ -73,14 +73,14 @@ def test_every_visit_of_a_series_has_its_reminders(practice: Any, at: Callable[.
 def test_reminders_move_with_the_visit(practice: Any, at: Callable[..., datetime]) -> None:
     booked = practice.book(at(9))
     with practice.writing() as session:
-        booking.reschedule(session, booked.appointment.id, at(11, day=1), actor=SYSTEM, now=practice.now)
+        lifecycle.reschedule(session, booked.appointment.id, at(11, day=1), actor=SYSTEM, now=practice.now)
     assert planned(practice) == [("24h", "email", at(11)), ("2h", "sms", at(9, day=1))]
 
 
 def test_reminders_vanish_with_the_visit(practice: Any, at: Callable[..., datetime]) -> None:
     booked = practice.book(at(9))
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
     assert planned(practice) == []
     practice.now = at(8)
     assert pass_(practice) == []
@@ -104,7 +104,7 @@ def test_a_moved_visit_is_remembered_again_for_its_new_time(practice: Any, at: C
     practice.now = at(9, day=-1)
     assert pass_(practice) == [("email", at(9))]
     with practice.writing() as session:
-        booking.reschedule(session, booked.appointment.id, at(11, day=2), actor=SYSTEM, now=practice.now)
+        lifecycle.reschedule(session, booked.appointment.id, at(11, day=2), actor=SYSTEM, now=practice.now)
     practice.now = at(11, day=1)
     assert pass_(practice) == [("email", at(11, day=2))]
 
@@ -115,7 +115,7 @@ def test_a_visit_that_moved_and_came_back_is_not_remembered_twice(practice: Any,
     assert pass_(practice) == [("email", at(9))]
     for start in (at(11), at(9)):
         with practice.writing() as session:
-            booking.reschedule(session, booked.appointment.id, start, actor=SYSTEM, now=practice.now)
+            lifecycle.reschedule(session, booked.appointment.id, start, actor=SYSTEM, now=practice.now)
     assert pass_(practice) == []
     practice.now = at(7)
     assert pass_(practice) == [("sms", at(9))]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from ical.lines import parse
-from storage import booking
+from storage import lifecycle
 from storage.models import Visit
 from tests.simulators import APPS, apple_split, split
 
@@ -20,9 +20,9 @@ def series(practice, at):
     second, third, fourth = [visit.recurrence_id for visit in practice.visits(booked)[1:4]]
     with practice.writing() as session:
         given = {"actor": practice.doctor, "now": practice.now}
-        booking.reschedule(session, booked.appointment.id, at(14, day=7), recurrence_id=second, **given)
-        booking.cancel(session, booked.appointment.id, recurrence_id=fourth, **given)
-        booking.change_status(session, booked.appointment.id, "confirm", recurrence_id=third, **given)
+        lifecycle.reschedule(session, booked.appointment.id, at(14, day=7), recurrence_id=second, **given)
+        lifecycle.cancel(session, booked.appointment.id, recurrence_id=fourth, **given)
+        lifecycle.change_status(session, booked.appointment.id, "confirm", recurrence_id=third, **given)
     return booked
 
 

@@ -11,7 +11,7 @@ from icalendar import Calendar
 from sqlalchemy import event, select
 
 from ical.errors import IllegalTransition, InvalidInput, OfferExpired, Refusal, SlotTaken
-from storage import appointment_types, booking, claims, collections, served, waitlist
+from storage import appointment_types, booking, claims, collections, drafts, lifecycle, served, waitlist
 from storage.models import Account, Appointment, CalendarObject, Claim, Offer, OutboxMessage, WaitlistEntry
 from storage.policy import SYSTEM, Actor
 
@@ -60,7 +60,7 @@ def pass_(practice: Any) -> list[UUID]:
 
 def cancel(practice: Any, booked: booking.Booked) -> None:
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
 
 
 def entry_of(practice: Any, entry_id: UUID) -> WaitlistEntry:
@@ -374,7 +374,7 @@ def test_acceptance_expiry_and_booking_at_the_same_moment_have_one_winner(
         def snatch(number: int, moment: datetime, start: datetime = start, outcomes: list[str] = outcomes) -> None:
             try:
                 with practice.writing() as session:
-                    new = booking.NewAppointment(
+                    new = drafts.NewAppointment(
                         start,
                         appointment_types.get(session, "consultation"),
                         practice.patient(session, f"Snatcher {number}"),

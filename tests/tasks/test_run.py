@@ -11,7 +11,7 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy import select, text
 
-from storage import appointment_types, booking, leases, waitlist
+from storage import appointment_types, leases, lifecycle, waitlist
 from storage.db import Database
 from storage.models import Claim, OutboxMessage, Visit
 from storage.policy import SYSTEM
@@ -64,13 +64,13 @@ def test_nothing_that_is_sent_names_the_reason_or_the_kind(
     booked = practice.book(at(9), kind="xray_review", patient_notes="Allergic to latex")
     run(practice)
     with practice.writing() as session:
-        booking.set_notes(session, booked.appointment.id, "Suspected fracture", actor=SYSTEM, now=practice.now)
-        booking.reschedule(session, booked.appointment.id, at(11), actor=SYSTEM, now=practice.now)
+        lifecycle.set_notes(session, booked.appointment.id, "Suspected fracture", actor=SYSTEM, now=practice.now)
+        lifecycle.reschedule(session, booked.appointment.id, at(11), actor=SYSTEM, now=practice.now)
     run(practice)
     practice.now = at(9, 30)
     run(practice)
     with practice.writing() as session:
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now, reason="Doctor is ill")
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now, reason="Doctor is ill")
     run(practice)
     said = [part.get_content() for mail in smtp_sink.messages for part in mail.walk() if not part.is_multipart()]
     words = " ".join(each if isinstance(each, str) else each.decode() for each in said)
@@ -140,7 +140,7 @@ def test_a_mail_server_that_was_down_gets_everything_afterwards_and_nothing_stal
         practice.now += timedelta(seconds=150)
     assert states(practice.db) == ["due"] * 5 and smtp_sink.messages == []
     with practice.writing() as session:
-        booking.cancel(session, booked[0].appointment.id, actor=SYSTEM, now=practice.now)
+        lifecycle.cancel(session, booked[0].appointment.id, actor=SYSTEM, now=practice.now)
     practice.db.settings = up
     practice.now += timedelta(minutes=5)
     run(practice)

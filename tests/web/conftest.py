@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from storage import accounts, booking, hours, slots, views
+from storage import accounts, booking, drafts, hours, slots, views
 from storage.db import Database
 from storage.policy import SYSTEM
 from storage.settings import Settings, create_secret
@@ -203,7 +203,7 @@ def book(db: Database, clock: Clock, who: str, *, days: int = 1, nth: int = 0) -
             email = f"{re.sub('[^a-z]', '', who.lower())}@example.org"
             patient = accounts.find_or_create_patient(session, who, email, "", clock.now)
         assert patient is not None
-        new = booking.NewAppointment(
+        new = drafts.NewAppointment(
             start=slot.start, kind=kind, patient=patient, reason="Secret cough", patient_notes="Wheelchair"
         )
         return booking.book(session, [doctor], new, actor=SYSTEM, now=clock.now)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from storage import appointment_types, appointments, booking
+from storage import appointment_types, appointments, booking, lifecycle
 from storage.db import Database
 from storage.models import OutboxMessage
 from storage.policy import SYSTEM
@@ -182,7 +182,7 @@ def test_my_appointments_shows_what_comes_and_what_was(
 ) -> None:
     assert "To come Tuesday, 24 November 2026, 09:00" in said(maria.get("/appointments/my-appointments/"))
     with db.transaction() as session:
-        booking.cancel(session, booked.appointment.id, actor=SYSTEM, now=clock.now)
+        lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=clock.now)
     assert "Nothing is booked. History Tuesday, 24 November" in said(maria.get("/appointments/my-appointments/"))
 
 

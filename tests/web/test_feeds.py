@@ -8,10 +8,10 @@ import pytest
 from icalendar import Calendar
 from werkzeug.test import Client, TestResponse
 
-from storage import accounts, appointment_types, booking, collections, edits, feeds, hours, leave
-from storage.booking import NewAppointment
+from storage import accounts, appointment_types, booking, collections, edits, feeds, hours, leave, lifecycle
 from storage.db import Database
-from storage.models import Account, Feed
+from storage.drafts import NewAppointment
+from storage.models import Account, Appointment, Feed, Patient
 from storage.policy import SYSTEM
 from web.wsgi import create_wsgi
 
@@ -44,8 +44,8 @@ class Practice:
         with self.database.transaction() as session:
             owner = accounts.by_username(session, "lee")
             if level == "patient":
-                found = session.get_one(booking.Appointment, self.appointment)
-                owner = session.get_one(booking.Patient, found.patient_id)
+                found = session.get_one(Appointment, self.appointment)
+                owner = session.get_one(Patient, found.patient_id)
             assert owner is not None
             return feeds.add_feed(session, owner, level, "Phone", NOW)
 
@@ -125,7 +125,7 @@ def test_an_unchanged_feed_is_not_sent_again(practice: Practice) -> None:
     assert practice.read(token, If_Modified_Since=first.headers["Last-Modified"]).status_code == 304
     assert practice.read(token).text == first.text
     with practice.database.transaction() as session:
-        booking.cancel(session, practice.appointment, actor=SYSTEM, now=practice.now)  # type: ignore[arg-type]
+        lifecycle.cancel(session, practice.appointment, actor=SYSTEM, now=practice.now)  # type: ignore[arg-type]
     changed = practice.read(token, If_None_Match=first.headers["ETag"])
     assert changed.status_code == 200
     assert len(events(changed)) == 2
@@ -137,7 +137,7 @@ def test_a_moved_appointment_has_a_higher_sequence(practice: Practice) -> None:
     practice.now += timedelta(minutes=5)
     with practice.database.transaction() as session:
         start = NINE + timedelta(hours=1)
-        booking.reschedule(session, practice.appointment, start, actor=SYSTEM, now=practice.now)  # type: ignore[arg-type]
+        lifecycle.reschedule(session, practice.appointment, start, actor=SYSTEM, now=practice.now)  # type: ignore[arg-type]
     (after,) = Calendar.from_ical(practice.read(token).text).walk("VEVENT")
     assert after["UID"] == before["UID"]
     assert after["SEQUENCE"] > before["SEQUENCE"]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from storage import booking, links, waitlist
+from storage import lifecycle, links, waitlist
 from storage.db import Database
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -32,7 +32,7 @@ def offered(visitor: Person, db: Database, clock: Clock, settings: Settings) -> 
     visitor.get(JOIN)
     assert visitor.post(JOIN, once="a" * 20, **WISH).status_code == 303
     with db.transaction() as session:
-        booking.cancel(session, taken.appointment.id, actor=SYSTEM, now=clock.now)
+        lifecycle.cancel(session, taken.appointment.id, actor=SYSTEM, now=clock.now)
     with db.transaction() as session:
         match = waitlist.matches(session, clock.now)[0]
         made = waitlist.offer(session, match, clock.now)

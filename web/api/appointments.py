@@ -17,9 +17,9 @@ from ical.errors import (
     SeriesConflict,
     TooManyInstances,
 )
-from storage import appointments, booking, policy, views
+from storage import appointments, booking, lifecycle, policy, views
 from storage.appointments import AppointmentView
-from storage.booking import NewAppointment
+from storage.drafts import NewAppointment
 from storage.models import Account
 from web.api import lookups, shapes
 from web.api.fields import DayOrMoment, Line, Moment, Name, Prose, Query, Request, to_book
@@ -226,7 +226,7 @@ def reschedule_appointment(call: Call, id: UUID, body: RescheduleIn) -> shapes.A
     _before_cut_off(call, view, body.recurrence_id)
     target = view.doctor if body.doctor is None else lookups.doctor(call, body.doctor)
     policy.require(call.actor, "appointment.book", target)
-    booking.reschedule(
+    lifecycle.reschedule(
         call.session,
         id,
         to_book(body.start, lookups.zone(target)),
@@ -244,7 +244,7 @@ def change_status(call: Call, id: UUID, body: ActionIn, action: str) -> shapes.A
         _before_cut_off(call, view, body.recurrence_id)
     if body.by == "doctor" and not call.actor.is_staff:
         policy.require(call.actor, "appointment.status", view.appointment)
-    booking.change_status(
+    lifecycle.change_status(
         call.session,
         id,
         action,

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ical import feeds, status
 from ical.errors import CutOffPassed, IllegalTransition, InvalidInput, NotFound, Refusal, VersionConflict
-from storage import accounts, appointments, booking, outbox, views, waitlist
+from storage import accounts, appointments, booking, lifecycle, outbox, views, waitlist
 from storage.appointments import AppointmentView
 from storage.diary import Except
 from storage.models import Visit
@@ -200,7 +200,7 @@ def confirm(key: UUID | str) -> Answer:
 
 def _step(step: str) -> Callable[[Any, Access], None]:
     def act(session: Any, access: Access) -> None:
-        booking.change_status(
+        lifecycle.change_status(
             session,
             access.detail.appointment.id,
             step,
@@ -223,7 +223,7 @@ def cancel(key: UUID | str) -> Answer:
     def act(session: Any, access: Access) -> None:
         if access.refusal is not None:
             raise access.refusal
-        booking.cancel(
+        lifecycle.cancel(
             session,
             access.detail.appointment.id,
             reason=reason,
@@ -286,7 +286,7 @@ def _move(session: Any, access: Access) -> None:
     start = read_instant(request.form.get("slot", "").rpartition("|")[2])
     if start is None:
         raise InvalidInput("Choose one of the times.")
-    booking.reschedule(
+    lifecycle.reschedule(
         session,
         access.detail.appointment.id,
         start,
@@ -306,7 +306,7 @@ def complete(appointment_id: UUID) -> Answer:
 
     def act(session: Any, access: Access) -> None:
         if notes and can(access.actor, "doctor_notes.write", access.detail.appointment):
-            booking.set_notes(session, appointment_id, notes, actor=access.actor, now=now())
+            lifecycle.set_notes(session, appointment_id, notes, actor=access.actor, now=now())
         _step("complete")(session, access)
 
     return _act(appointment_id, act, "status", "appointment.status")
@@ -331,7 +331,7 @@ def notes(appointment_id: UUID) -> Answer:
             return _page(session, _open(session, appointment_id), form=form), 422
 
     def act(session: Any, access: Access) -> None:
-        booking.set_notes(session, appointment_id, text, actor=access.actor, now=now())
+        lifecycle.set_notes(session, appointment_id, text, actor=access.actor, now=now())
 
     return _act(appointment_id, act, "saved", "doctor_notes.write")
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ical.errors import HoldExpired, NotFound, NotSelfBookable, Refusal
 from storage import accounts, booking, idempotency, links, slots, views
-from storage.booking import NewAppointment
+from storage.drafts import NewAppointment
 from storage.idempotency import Answer
 from storage.models import Account, AppointmentType, Hold, Patient
 from storage.policy import can, require

@@ -1,0 +1,60 @@
+"""What the booking rules say about a time, with the facts that they need read behind the lock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from ical import policy
+from ical.diary import Window, lengths_at, seats
+from ical.errors import InvalidInput
+from storage import claims, diary
+from storage.models import Account, AppointmentType
+from storage.policy import Actor
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A time that the rules allow: the claim that it needs, its end, and the working hours about it."""
+
+    wanted: claims.Wanted
+    end: datetime
+    windows: Sequence[Window]
+
+
+def lock(session: Session, doctors: Sequence[Account]) -> dict[int, int]:
+    """Lock these doctors' time. Returns the resource of each."""
+    resources = {}
+    for doctor in doctors:
+        resource = claims.resource_of(session, doctor.id)
+        if resource is None or doctor.disabled:
+            raise InvalidInput("Nobody can be booked there.", field="doctor")
+        resources[doctor.id] = resource
+    if not resources:
+        raise InvalidInput("Nobody can be booked there.", field="doctor")
+    claims.lock(session, resources.values())
+    return resources
+
+
+def check(
+    session: Session,
+    doctor: Account,
+    resource: int,
+    start: datetime,
+    kind: AppointmentType,
+    actor: Actor,
+    now: datetime,
+    *,
+    own: diary.Except | None = None,
+    length: timedelta | None = None,
+) -> Allowed:
+    """What a booking at `start` needs. Raises the first rule that says no."""
+    book = diary.around(session, doctor, start, now, own=own)
+    asked = diary.kind_of(kind)
+    lengths = [length] if length else lengths_at(book.windows, asked, start)
+    end = start + (lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes))
+    policy.check(policy.Request(start, end, kind.code, by_staff=actor.is_staff), asked, book.facts(start), now)
+    before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
+    wanted = claims.Wanted(resource, start - before, end + after, "", seats(book.windows, asked, start, end))
+    return Allowed(wanted, end, book.windows)

@@ -1,0 +1,10 @@
+"""The waitlist at full depth."""
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass

@@ -1,0 +1,10 @@
+"""Follow-ups and leave."""
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
