@@ -11,7 +11,7 @@ from storage.models.base import Base
 
 
 class Account(Base):
-    """Somebody who can log in. Roles: doctor, receptionist, admin, patient."""
+    """Somebody who can log in. Roles: doctor, receptionist, admin, patient; and resource, which nobody logs in with."""
 
     __tablename__ = "account"
 
@@ -30,7 +30,9 @@ class Account(Base):
     specialty: Mapped[str] = mapped_column(String(100), default="")
     slot_minutes: Mapped[int] = mapped_column(default=30)
     capacity: Mapped[int] = mapped_column(default=1)
+    # How many visits of a local day, and of a week from Monday on
     daily_maximum: Mapped[int | None]
+    weekly_maximum: Mapped[int | None]
     approves_own_leave: Mapped[bool] = mapped_column(default=False)
 
 
@@ -50,11 +52,12 @@ class Patient(Base):
 
 
 class Resource(Base):
-    """Something whose minutes can be claimed: a doctor, later a room or a machine. Its row is the lock."""
+    """Something whose minutes can be claimed, with an account of its own. Its row is the lock."""
 
     __tablename__ = "resource"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    # doctor, room, machine or assistant
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(200))
     account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"), unique=True)
@@ -82,6 +85,25 @@ class AppointmentType(Base):
     self_booking: Mapped[bool] = mapped_column(default=True)
     active: Mapped[bool] = mapped_column(default=True)
     position: Mapped[int] = mapped_column(default=0)
+    # Usernames of the doctors who offer it; empty: all of them
+    doctors: Mapped[list[str]] = mapped_column(default=list)
+    # Groups of usernames of resources, of each of which one is needed: [["room-1", "room-2"], ["xray"]]
+    resources: Mapped[list[Any]] = mapped_column(default=list)
+    # What a patient books waits for staff to approve it
+    approval: Mapped[bool] = mapped_column(default=False)
+    # [{"code", "text", "kind": "text" | "yes_no" | "choice", "required", "choices"}, …]
+    questions: Mapped[list[Any]] = mapped_column(default=list)
+    # How many of it one doctor sees on a local day, and in a week from Monday on
+    daily_maximum: Mapped[int | None]
+    weekly_maximum: Mapped[int | None]
+    # When it is offered: [{"days": ["mon", …], "from": "09:00", "to": "12:00"}, …]; empty: whenever there are hours
+    hours: Mapped[list[Any]] = mapped_column(default=list)
+    # How long a waitlist offer of it stands; None: as the waitlist says
+    offer_minutes: Mapped[int | None]
+    # Hours after which a freed time of it is no longer offered by itself; None: as the waitlist says
+    auto_offer_hours: Mapped[int | None]
+    # Days after which a follow-up is proposed; None: none is
+    follow_up_days: Mapped[int | None]
 
 
 class AppPassword(Base):
