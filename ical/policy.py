@@ -1,12 +1,13 @@
 """The booking rules: each a function that refuses or does not. A new rule is one function and one name in RULES."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from ical.diary import Busy, Kind, Taken, Window, booking_horizon, capacity_at, eligible, is_on_grid, seats, spots
 from ical.errors import (
     Blocked,
+    CutOffPassed,
     DailyMaximum,
     InvalidInput,
     NotSelfBookable,
@@ -48,10 +49,20 @@ def within_hours(request: Request, kind: Kind, diary: Diary, now: datetime) -> R
     return None
 
 
-def at_an_offered_time(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
-    """Patients begin where the hours begin a slot; staff may squeeze in a visit at any minute."""
+def on_a_full_minute(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
     if request.start.second or request.start.microsecond:
         return InvalidInput("A visit begins on a full minute.", field="start")
+    return None
+
+
+def not_past(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
+    if request.start < now:
+        return TooLate("This time has passed. Please choose a later one.")
+    return None
+
+
+def at_an_offered_time(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
+    """Patients begin where the hours begin a slot; staff may squeeze in a visit at any minute."""
     there = [w for w in eligible(diary.windows, kind) if w.start <= request.start < w.end]
     if not request.by_staff and there and not any(is_on_grid(w, request.start) for w in there):
         return OutsideHours("Visits begin only at the times on offer.")
@@ -71,9 +82,7 @@ def not_blocked(request: Request, kind: Kind, diary: Diary, now: datetime) -> Re
 
 
 def enough_notice(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
-    if request.start < now:
-        return TooLate("This time has passed. Please choose a later one.")
-    if request.start - now < timedelta(minutes=kind.notice_minutes):
+    if timedelta(0) <= request.start - now < timedelta(minutes=kind.notice_minutes):
         return TooLate()
     return None
 
@@ -110,8 +119,12 @@ def is_free(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusa
 
 Rule = Callable[[Request, Kind, Diary, datetime], Refusal | None]
 
+# What even staff cannot overrule.
+BINDING: tuple[Rule, ...] = (on_a_full_minute, not_past)
+
 # In the order in which a patient should hear of them.
 RULES: tuple[Rule, ...] = (
+    *BINDING,
     enough_notice,
     within_booking_window,
     within_hours,
@@ -125,9 +138,9 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check(request: Request, kind: Kind, diary: Diary, now: datetime) -> None:
+def check(request: Request, kind: Kind, diary: Diary, now: datetime, rules: Iterable[Rule] = RULES) -> None:
     """Raises the first refusal."""
-    for rule in RULES:
+    for rule in rules:
         refusal = rule(request, kind, diary, now)
         if refusal is not None:
             raise refusal
@@ -137,6 +150,14 @@ def all_refusals(request: Request, kind: Kind, diary: Diary, now: datetime) -> l
     """Every reason why not."""
     found = (rule(request, kind, diary, now) for rule in RULES)
     return [refusal for refusal in found if refusal is not None]
+
+
+def before_cut_off(start: datetime, cutoff_minutes: int, now: datetime) -> Refusal | None:
+    """Patients change a visit only up to some time before it begins."""
+    left = start - now
+    if left <= timedelta(0) or left < timedelta(minutes=cutoff_minutes):
+        return CutOffPassed()
+    return None
 
 
 def _overlaps(busy: Busy, request: Request) -> bool:

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from ical import policy
 from ical.diary import Window, lengths_at, seats
-from ical.errors import InvalidInput
+from ical.errors import InvalidInput, Refusal
 from storage import claims, diary
 from storage.models import Account, AppointmentType
-from storage.policy import Actor
+from storage.policy import Actor, require
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Allowed:
     wanted: claims.Wanted
     end: datetime
     windows: Sequence[Window]
+    # What said no and was overruled
+    overruled: tuple[Refusal, ...] = ()
 
 
 def lock(session: Session, doctors: Sequence[Account]) -> dict[int, int]:
@@ -48,13 +50,23 @@ def check(
     *,
     own: diary.Except | None = None,
     length: timedelta | None = None,
+    overrule: bool = False,
 ) -> Allowed:
-    """What a booking at `start` needs. Raises the first rule that says no."""
+    """What a booking at `start` needs. Raises the first rule that says no.
+
+    With `overrule` staff set aside what they may (policy.BINDING is the rest); where nothing is free, the claim is to be
+    taken with `overbook`. Raises Forbidden for those who may not.
+    """
     book = diary.around(session, doctor, start, now, own=own)
     asked = diary.kind_of(kind)
     lengths = [length] if length else lengths_at(book.windows, asked, start)
     end = start + (lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes))
-    policy.check(policy.Request(start, end, kind.code, by_staff=actor.is_staff), asked, book.facts(start), now)
+    request = policy.Request(start, end, kind.code, by_staff=actor.is_staff)
+    facts = book.facts(start)
+    policy.check(request, asked, facts, now, policy.BINDING if overrule else policy.RULES)
+    if overrule:
+        require(actor, "appointment.overrule", doctor)
     before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
     wanted = claims.Wanted(resource, start - before, end + after, "", seats(book.windows, asked, start, end))
-    return Allowed(wanted, end, book.windows)
+    overruled = tuple(policy.all_refusals(request, asked, facts, now)) if overrule else ()
+    return Allowed(wanted, end, book.windows, overruled)

@@ -7,7 +7,7 @@ import pytest
 
 from ical.diary import Busy, Kind, Taken, Window
 from ical.errors import Refusal
-from ical.policy import Diary, Request, all_refusals, check
+from ical.policy import Diary, Request, all_refusals, before_cut_off, check
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -73,3 +73,11 @@ def test_patients_begin_only_at_offered_times_and_staff_at_any_minute():
 def test_visit_does_not_begin_between_two_minutes():
     for odd in (timedelta(seconds=30), timedelta(microseconds=1)):
         assert codes(replace(REQUEST, start=START + odd, end=END + odd, by_staff=True)) == ["invalid"]
+
+
+@pytest.mark.parametrize(
+    ("minutes_left", "cutoff", "late"), [(61, 60, False), (60, 60, False), (59, 60, True), (0, 0, True), (1, 0, False)]
+)
+def test_patients_change_a_visit_until_the_cut_off(minutes_left, cutoff, late):
+    refusal = before_cut_off(NOW + timedelta(minutes=minutes_left), cutoff, NOW)
+    assert (refusal is not None and refusal.code == "cut_off_passed") == late
