@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from caldav_bridge import refusals, render, responses, xml
 from caldav_bridge.context import Kind, Place, Request
-from caldav_bridge.delegation import group_of
+from caldav_bridge.delegation import groups_of
 from caldav_bridge.properties import EVERYWHERE, OWNED, PRINCIPALS, Resource, live
 from caldav_bridge.propfind import DAV_HEADER, inside, wanted_names
 from caldav_bridge.refusals import Answer, Denied
@@ -108,9 +108,8 @@ def _acl(resource: Resource) -> str:
     owner = "<D:property><D:owner/></D:property>"
     held = {"home": "RW", "calendar": "rw", "member": "rw"}.get(place.kind, "r")
     aces = _ace(owner, privileges(place.kind, held))
-    group = group_of(resource.request, place)
-    if group is not None:
-        aces += _ace(href(resource.path(group.path)), privileges(place.kind, "R" if place.kind == "home" else "rw"))
+    for group, granted in groups_of(resource.request, place):
+        aces += _ace(href(resource.path(group.path)), privileges(place.kind, granted))
     return aces
 
 
@@ -180,8 +179,7 @@ def principal_match(request: Request, place: Place, body: Element) -> Answer:
 
 def acl_principal_prop_set(request: Request, place: Place, body: Element) -> Answer:
     """RFC 3744 §9.2: the principals that the ACL names by URL, as far as one may know of them."""
-    group = group_of(request, place)
-    found = [] if group is None else [_described(request, group, body)]
+    found = [_described(request, group, body) for group, _held in groups_of(request, place)]
     return Answer(207, render.multistatus(found), render.XML, DAV_HEADER)
 
 

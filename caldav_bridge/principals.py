@@ -22,6 +22,7 @@ _SEARCHABLE = {
     dav("displayname"): "name",
     caldav("calendar-user-address-set"): "address",
     f"{{{CALENDARSERVER}}}email-address-set": "address",
+    caldav("calendar-user-type"): "type",
 }
 MAX_EXPANDED_PROPERTIES = 50
 
@@ -33,7 +34,7 @@ def principal_property_search(request: Request, place: Place, body: Element) -> 
     wanted = _wanted(body)
     found = []
     for home in inside(request, Place("root", "/")):
-        hits = [_matches(home, *search) for search in searches]
+        hits = [_matches(request, home, *search) for search in searches]
         if any(hits) if any_of else all(hits):
             found.append(responses.describe(Resource(request, home, letters(request, home)), wanted))
     return Answer(207, render.multistatus(found), render.XML, DAV_HEADER)
@@ -54,14 +55,16 @@ def _search(element: Element) -> tuple[list[str], str]:
     return [_SEARCHABLE.get(name, "") for name in names], ("" if match is None else match.text or "").casefold()
 
 
-def _matches(home: Place, facts: list[str], text: str) -> bool:
+def _matches(request: Request, home: Place, facts: list[str], text: str) -> bool:
     assert home.owner is not None
     known = {"name": home.owner.name, "address": home.owner.email, "": ""}
+    if "type" in facts:
+        known["type"] = properties.user_type(request, home)
     return bool(facts) and bool(text) and all(text in known[fact].casefold() for fact in facts)
 
 
 def principal_search_property_set(request: Request, place: Place, body: Element) -> Answer:
-    told = {"name": "Name", "address": "E-mail address"}
+    told = {"name": "Name", "address": "E-mail address", "type": "Person, room or machine"}
     inner = "".join(
         f"<D:principal-search-property><D:prop>{render.element(name)}</D:prop>"
         f'<D:description xml:lang="en">{told[fact]}</D:description></D:principal-search-property>'

@@ -11,6 +11,7 @@ from caldav_bridge.context import Kind, Place, Request
 from caldav_bridge.limits import MAX_ATTENDEES, MAX_INSTANCES, MAX_RESOURCE_SIZE
 from caldav_bridge.render import element, escape, href, http_date
 from caldav_bridge.xml import APPLE, CALENDARSERVER, OWNCLOUD, caldav, dav
+from storage import resources
 from storage.served import Row
 
 ROOT: frozenset[Kind] = frozenset({"root"})
@@ -226,7 +227,8 @@ def _calendar_user_address_set(resource: Resource) -> str:
 
 @live(caldav("calendar-user-type"), "RFC 6638 §2.4.2", HOME)
 def _calendar_user_type(resource: Resource) -> str:
-    return "INDIVIDUAL"
+    """RFC 5545 §3.2.3."""
+    return user_type(resource.request, resource.place)
 
 
 @live(f"{{{CALENDARSERVER}}}email-address-set", "calendarserver", HOME)
@@ -235,6 +237,12 @@ def _email_address_set(resource: Resource) -> str | None:
     if owner is None or not owner.email:
         return None
     return f"<CS:email-address>{escape(owner.email)}</CS:email-address>"
+
+
+def user_type(request: Request, place: Place) -> str:
+    if place.owner is None or place.owner.role != "resource":
+        return "INDIVIDUAL"
+    return resources.USER_TYPES[resources.kind_of(request.session, place.owner)]
 
 
 # Looking up

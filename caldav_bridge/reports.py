@@ -116,7 +116,7 @@ def calendar_query(request: Request, place: Place, body: Element) -> Answer:
     zone = zones.asked(body) or zones.of_calendar(calendar)
     writer = Writer(request, calendar, body, zone)
     rows = _matching(request, calendar, wanted, zone, writer.columns)
-    return _multistatus(request, [writer.write(row) for row in rows if hrefs is None or row.href in hrefs])
+    return _multistatus(request, writer.write.each([row for row in rows if hrefs is None or row.href in hrefs]))
 
 
 def _matching(request: Request, place: Place, wanted: CompFilter, zone: tzinfo, columns: dict[str, bool]) -> list[Row]:
@@ -166,15 +166,9 @@ def calendar_multiget(request: Request, place: Place, body: Element) -> Answer:
     writer = Writer(request, calendar, body)
     below = {href: _name_below(request, calendar, href) for href in asked}
     names = {name for name in below.values() if name is not None}
-    found = {row.href: row for row in Collection(request, calendar).members_at(names, **writer.columns)}
-    written = []
-    for href, name in below.items():
-        row = None if name is None else found.get(name)
-        if row is not None:
-            written.append(writer.write(row))
-        else:
-            written.append(_unknown(href))
-    return _multistatus(request, written)
+    rows = Collection(request, calendar).members_at(names, **writer.columns)
+    written = dict(zip([row.href for row in rows], writer.write.each(rows), strict=True))
+    return _multistatus(request, [written.get(name or "") or _unknown(href) for href, name in below.items()])
 
 
 def _unknown(href: str) -> str:
@@ -215,7 +209,7 @@ def sync_collection(request: Request, place: Place, body: Element) -> Answer:
         return _multistatus(request, writer.write.tags(calendar.tags()), _sync_token(calendar.token))
     page = calendar.changes(token, limit, **writer.columns)
     base = request.prefix + place.path
-    written = [writer.write(row) for row in page.rows]
+    written = writer.write.each(page.rows)
     written += [render.gone(base + href) for href in page.gone]
     if page.more:
         written.append(

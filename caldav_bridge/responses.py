@@ -64,8 +64,16 @@ class MemberWriter:
         self.tags_only = own == [dav("getetag")] and extra is None
 
     def __call__(self, row: Row) -> str:
-        own = "".join([write(row) for write in self._own])
-        return f"{self._before}{render.quote_path(row.href)}{self._begin}{own}{self._after}"
+        return self._written(row, render.quote_path(row.href))
+
+    def each(self, rows: Sequence[Row]) -> list[str]:
+        """The same for many."""
+        if render.is_plain("".join([row.href for row in rows])):
+            return [self._written(row, row.href) for row in rows]
+        return [self(row) for row in rows]
+
+    def _written(self, row: Row, href: str) -> str:
+        return "".join([self._before, href, self._begin, *[write(row) for write in self._own], self._after])
 
     def tags(self, pairs: list[tuple[str, str]]) -> list[str]:
         """The same for pairs of href and ETag, where ETags are all that is asked for: first synchronisations."""

@@ -17,6 +17,8 @@ def letters(request: Request, place: Place) -> str:
         return ""
     if place.kind == "root":
         return "R"
+    if place.owner is not None and place.owner.role == "resource":
+        return _of_resource(request, place)
     if place.kind == "home":
         if not policy.can(actor, "home.read", place.owner):
             return ""
@@ -34,6 +36,15 @@ def letters(request: Request, place: Place) -> str:
         return "r"
     plain = place.collection is not None and place.collection.kind == "plain"
     return "rwD" if plain and policy.can(actor, "calendar.delete", place.collection) else "rw"
+
+
+def _of_resource(request: Request, place: Place) -> str:
+    """Colleagues look into the calendars of a room or a machine, and the reception writes there."""
+    if place.kind == "outbox" or not policy.can(request.actor, "resources.read", place.owner):
+        return ""
+    if place.kind in ("home", "proxy"):
+        return "R"
+    return "rw" if policy.can(request.actor, "resources.schedule", place.owner) else "r"
 
 
 def _is_own(request: Request, place: Place) -> bool:
