@@ -13,8 +13,19 @@ from storage.models.accounts import (
     WebSession,
 )
 from storage.models.base import Base, table_of
-from storage.models.booking import Appointment, Claim, History, Hold, IdempotentRequest, Visit
+from storage.models.booking import (
+    Appointment,
+    AppointmentResource,
+    BulkAction,
+    ChangeRequest,
+    Claim,
+    History,
+    Hold,
+    IdempotentRequest,
+    Visit,
+)
 from storage.models.calendars import CalendarObject, Change, Collection, Occurrence, Version
+from storage.models.follow_ups import FollowUp
 from storage.models.messages import Audit, Lease, Notice, OutboxMessage, Reminder
 from storage.models.practice import Practice
 from storage.models.waitlist import Offer, WaitlistEntry
@@ -24,14 +35,18 @@ __all__ = [
     "ApiToken",
     "AppPassword",
     "Appointment",
+    "AppointmentResource",
     "AppointmentType",
     "Audit",
     "Base",
+    "BulkAction",
     "CalendarObject",
     "Change",
+    "ChangeRequest",
     "Claim",
     "Collection",
     "Feed",
+    "FollowUp",
     "History",
     "Hold",
     "IdempotentRequest",

@@ -82,6 +82,8 @@ class AppointmentType(Base):
     window_days: Mapped[int] = mapped_column(default=365)
     # How long before the start a patient may still cancel or move it
     cutoff_minutes: Mapped[int] = mapped_column(default=0)
+    # The same for cancelling alone; None: as for both
+    cutoff_cancel_minutes: Mapped[int | None]
     self_booking: Mapped[bool] = mapped_column(default=True)
     active: Mapped[bool] = mapped_column(default=True)
     position: Mapped[int] = mapped_column(default=0)

@@ -33,6 +33,19 @@ class Appointment(Base):
     version: Mapped[int] = mapped_column(default=1)
 
 
+class AppointmentResource(Base):
+    """Who and what takes part in an appointment beside its doctor: their minutes are claimed with the doctor's."""
+
+    __tablename__ = "appointment_resource"
+
+    appointment_id: Mapped[UUID] = mapped_column(ForeignKey("appointment.id"), primary_key=True)
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"), primary_key=True, index=True)
+    # As the resource's kind
+    role: Mapped[str] = mapped_column(String(16))
+    # In the order in which the appointment names them
+    position: Mapped[int] = mapped_column(default=0)
+
+
 class Visit(Base):
     """One occurrence of an appointment: its time, its status, and what the patient was last told of it."""
 
@@ -61,6 +74,8 @@ class Visit(Base):
     completed_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     cancellation_reason: Mapped[str] = mapped_column(String(500), default="")
+    # When staff were asked whether it took place: its day was over and nobody had said
+    asked_at: Mapped[datetime | None]
 
 
 class Claim(Base):
@@ -79,12 +94,12 @@ class Claim(Base):
     seat: Mapped[int] = mapped_column(default=0)
     start: Mapped[datetime]
     end: Mapped[datetime]
-    # appointment, hold or offer
+    # appointment, hold, offer or request
     kind: Mapped[str] = mapped_column(String(16))
     expires_at: Mapped[datetime | None]
     appointment_id: Mapped[UUID | None] = mapped_column(ForeignKey("appointment.id"), index=True)
     recurrence_id: Mapped[str] = mapped_column(String(16), default="")
-    # Of the hold or the offer
+    # Of the hold, the offer or the request
     ticket: Mapped[UUID | None] = mapped_column(index=True)
 
 
@@ -119,6 +134,68 @@ class History(Base):
     from_start: Mapped[datetime | None]
     to_start: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(String(500), default="")
+    # What a move is taken back to, where it differs from how it is
+    from_end: Mapped[datetime | None]
+    from_doctor_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
+    # The step that this one took back
+    undoes: Mapped[int | None]
+
+
+class ChangeRequest(Base):
+    """What somebody wants of an appointment and another must agree to. Its claim, if any, carries its id as `ticket`."""
+
+    __tablename__ = "change_request"
+    __table_args__ = (Index("ix_change_request_state", "state", "expires_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    appointment_id: Mapped[UUID] = mapped_column(ForeignKey("appointment.id"), index=True)
+    recurrence_id: Mapped[str] = mapped_column(String(16), default="")
+    # book, reschedule or cancel: the patient asks; choose: the practice asks the patient to choose another time
+    kind: Mapped[str] = mapped_column(String(16))
+    # open, approved, rejected, lapsed or withdrawn
+    state: Mapped[str] = mapped_column(String(16), default="open")
+    # When the visit was as it was asked
+    old_start: Mapped[datetime]
+    # The wanted time and doctor
+    start: Mapped[datetime | None]
+    end: Mapped[datetime | None]
+    doctor_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
+    reason: Mapped[str] = mapped_column(String(1000), default="")
+    asked_by: Mapped[str] = mapped_column(String(100))
+    asked_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    decided_by: Mapped[str] = mapped_column(String(100), default="")
+    decided_at: Mapped[datetime | None]
+    # What the patient is told with the decision
+    answer: Mapped[str] = mapped_column(String(1000), default="")
+
+
+class BulkAction(Base):
+    """What was done at once to the visits of a doctor, and what each patient was told with it."""
+
+    __tablename__ = "bulk_action"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    doctor_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    # move_to, cancel or offer_new_times
+    action: Mapped[str] = mapped_column(String(16))
+    start: Mapped[datetime]
+    end: Mapped[datetime]
+    message: Mapped[str] = mapped_column(String(1000), default="")
+    by: Mapped[str] = mapped_column(String(100))
+    at: Mapped[datetime]
+
+
+class NoShowWaiver(Base):
+    """What a patient missed up to `at` counts no more, because staff said so."""
+
+    __tablename__ = "no_show_waiver"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(100))
+    reason: Mapped[str] = mapped_column(String(500))
 
 
 class IdempotentRequest(Base):
