@@ -22,6 +22,7 @@ from storage.models.booking import (
     History,
     Hold,
     IdempotentRequest,
+    NoShowWaiver,
     Visit,
 )
 from storage.models.calendars import CalendarObject, Change, Collection, Occurrence, Version
@@ -52,6 +53,7 @@ __all__ = [
     "IdempotentRequest",
     "Lease",
     "LoginAttempt",
+    "NoShowWaiver",
     "Notice",
     "Occurrence",
     "Offer",

@@ -69,6 +69,13 @@ class CalendarObject(Base):
             sqlite_where=text("deleted = 0 AND expanded_until IS NOT NULL"),
             postgresql_where=text("NOT deleted AND expanded_until IS NOT NULL"),
         ),
+        # Which of them were expanded by other rules of time zones than those of today.
+        Index(
+            "ix_calendar_object_tzdata",
+            "tzdata",
+            sqlite_where=text("deleted = 0"),
+            postgresql_where=text("NOT deleted"),
+        ),
         _waiting("touch_at"),
         _waiting("settle_at"),
     )
@@ -90,6 +97,8 @@ class CalendarObject(Base):
     # Occurrences of [expanded_from, expanded_until) stand in `occurrence`; None: all there are
     expanded_from: Mapped[datetime | None]
     expanded_until: Mapped[datetime | None]
+    # By which version of the time zone database; "" where that is not known
+    tzdata: Mapped[str] = mapped_column(String(16), default="", server_default="")
     # When it gets another ETag: an app's text was corrected, and not every app looks for that at once
     touch_at: Mapped[datetime | None]
     # When what an app's edit of it comes to is carried out, if nothing else has happened by then
