@@ -13,7 +13,7 @@ import secrets
 import threading
 import unicodedata
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import phonenumbers
@@ -36,9 +36,10 @@ from storage.models import (
     Resource,
     SecretLink,
     WebSession,
+    table_of,
 )
 from storage.policy import STAFF
-from storage.prepared import Kept
+from storage.prepared import Kept, Prepared, attached
 from storage.settings import Settings
 
 ROLES = ("doctor", "receptionist", "admin", "patient")
@@ -83,6 +84,22 @@ _BY_PREFIX = Kept(
     Account,
 )
 
+# At every call of a program.
+_BY_TOKEN = Kept(
+    lambda columns: (
+        select(*columns)
+        .join_from(ApiToken, Account, Account.id == ApiToken.account_id)
+        .where(ApiToken.digest == bindparam("digest"))
+    ),
+    ApiToken,
+    Account,
+)
+_BY_USERNAME = Kept(lambda columns: select(*columns).where(Account.username == bindparam("username")), Account)
+_PATIENTS = table_of(Patient)
+_WITH_EMAIL = Prepared(
+    select(_PATIENTS).where(_PATIENTS.c.email == bindparam("email")).order_by(_PATIENTS.c.created_at)
+)
+
 _FREE_FAILURES = {"account": 4, "address": 20}
 _LONGEST_DELAY = {"account": timedelta(minutes=5), "address": timedelta(minutes=15)}
 _FORGIVEN_AFTER = timedelta(days=1)
@@ -108,9 +125,10 @@ def create_account(
     now: datetime,
 ) -> Account:
     """A new account; a doctor with a resource that can be claimed, staff with calendars, a patient with a record.
+    Rooms, machines and assistants are made by storage.resources.
 
     Raises InvalidInput naming the field."""
-    if role not in ROLES:
+    if role not in (*ROLES, "resource"):
         raise InvalidInput("The role is doctor, receptionist, admin or patient.", field="role")
     username = username.strip()
     if not _USERNAME.fullmatch(username) or username in _RESERVED:
@@ -161,7 +179,8 @@ def create_account(
 
 
 def by_username(session: Session, username: str) -> Account | None:
-    return session.scalar(select(Account).where(Account.username == username))
+    found = _BY_USERNAME.attached(session, username=username)
+    return None if found is None else cast(Account, found[0])
 
 
 def doctors(session: Session) -> list[Account]:
@@ -297,7 +316,7 @@ def add_app_password(session: Session, account: Account, label: str, profile: st
     """A new app password, to be shown once. Profile: solo or full (which view of an appointment the app gets)."""
     if profile not in PROFILES:
         raise InvalidInput("The profile is solo or full.", field="profile")
-    if account.role == "patient":
+    if account.role not in STAFF:
         raise InvalidInput("App passwords are for the calendars of staff.", field="username")
     prefix, body = _readable(5), _readable(17)[:26]
     session.add(
@@ -341,6 +360,8 @@ def check_app_password(
 
 def add_api_token(session: Session, account: Account, label: str, now: datetime) -> str:
     """A new bearer token for the API, to be shown once."""
+    if account.role == "resource":
+        raise InvalidInput("Tokens are for people and their programs.", field="username")
     token = "cdav_" + secrets.token_urlsafe(32)
     session.add(
         ApiToken(
@@ -358,11 +379,14 @@ def add_api_token(session: Session, account: Account, label: str, now: datetime)
 def check_api_token(session: Session, token: str, now: datetime) -> Account | None:
     """The account behind a bearer token; None when it is unknown or revoked, or the account disabled."""
     digest = _digest(_settings(session), "api-token", token)
-    found = session.execute(select(Account, ApiToken).join(ApiToken).where(ApiToken.digest == digest)).one_or_none()
-    if found is None or found[0].disabled or found[1].revoked_at is not None:
+    found = _BY_TOKEN.find(session, digest=digest)
+    if found is None:
         return None
-    _note_use(session, found[1], "", now)
-    return found[0]
+    token_row, account = found
+    if account.disabled or token_row.revoked_at is not None:
+        return None
+    _note_use(session, token_row, "", now)
+    return cast(Account, account)
 
 
 def revoke(session: Session, secret: AppPassword | ApiToken, now: datetime) -> None:
@@ -521,10 +545,10 @@ def find_or_create_patient(session: Session, name: str, email: str, phone: str, 
     email = clean_email(email) if email else ""
     phone = clean_phone(phone) if phone else ""
     if email or phone:
-        known = select(Patient).where(Patient.email == email).order_by(Patient.created_at)
-        for patient in session.scalars(known if phone == "" else known.where(Patient.phone == phone)):
-            if patient.name.casefold() == name.casefold():
-                return patient
+        for row in _WITH_EMAIL.rows(session, email=email):
+            known = dict(zip(_PATIENTS.columns.keys(), row, strict=True))
+            if known["name"].casefold() == name.casefold() and phone in ("", known["phone"]):
+                return attached(session, Patient, known)
     patient = Patient(id=uuid4(), name=name, email=email, phone=phone, created_at=now)
     session.add(patient)
     session.flush()

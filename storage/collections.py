@@ -14,6 +14,7 @@ from ical import timezones
 from ical.errors import CollectionExists, Forbidden, InvalidInput
 from ical.lines import Component
 from storage.models import Account, CalendarObject, Change, Collection, Occurrence, Version
+from storage.policy import STAFF
 from storage.prepared import Kept
 
 DISPLAYNAME = "{DAV:}displayname"
@@ -32,9 +33,14 @@ _BUILT_IN = Kept(
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
 
 
+# Whose time can be booked: doctors, rooms, machines, assistants
+_BOOKABLE = frozenset({"doctor", "resource"})
+_DOCTORS = frozenset({"doctor"})
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """`kind` is the collection's kind; `doctors_only`: the homes of other staff do without."""
+    """`kind` is the collection's kind; `roles`: whose homes have it."""
 
     name: str
     kind: str
@@ -42,7 +48,7 @@ class BuiltIn:
     displayname: str
     colour: str
     description: str
-    doctors_only: bool = True
+    roles: frozenset[str] = _BOOKABLE
 
 
 BUILT_IN = {
@@ -53,9 +59,9 @@ BUILT_IN = {
         ),
         BuiltIn("hours", "hours", "VEVENT", "Working hours", "#2ca02cff", "When patients may book"),
         BuiltIn("leave", "leave", "VEVENT", "Leave", "#d62728ff", "Absences; nothing is booked there"),
-        BuiltIn("waitlist", "waitlist", "VTODO", "Waitlist", "#9467bdff", "Who waits for a time"),
-        BuiltIn("inbox", "inbox", "VEVENT", "Inbox", "#7f7f7fff", "", doctors_only=False),
-        BuiltIn("personal", "plain", "VEVENT", "Personal", "#ff7f0eff", "Busy times here block", doctors_only=False),
+        BuiltIn("waitlist", "waitlist", "VTODO", "Waitlist", "#9467bdff", "Who waits for a time", _DOCTORS),
+        BuiltIn("inbox", "inbox", "VEVENT", "Inbox", "#7f7f7fff", "", STAFF),
+        BuiltIn("personal", "plain", "VEVENT", "Personal", "#ff7f0eff", "Busy times here block", STAFF),
     )
 }
 
@@ -68,11 +74,9 @@ RESERVED = frozenset({*BUILT_IN, "outbox", PROXY_READ, PROXY_WRITE})
 
 def ensure_home(session: Session, account: Account, now: datetime) -> None:
     """Make the built-in calendars that are missing. Patients have no home."""
-    if account.role == "patient":
-        return
     there = set(session.scalars(select(Collection.name).where(Collection.owner_id == account.id)))
     for order, built_in in enumerate(BUILT_IN.values(), 1):
-        if built_in.name not in there and (account.role == "doctor" or not built_in.doctors_only):
+        if built_in.name not in there and account.role in built_in.roles:
             props = {
                 DISPLAYNAME: escape(built_in.displayname),
                 COLOUR: built_in.colour,

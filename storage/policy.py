@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import UUID
 
 from ical.errors import Forbidden, NotFound
-from storage.models import Account, Appointment, Collection, Feed, Patient, WaitlistEntry
+from storage.models import Account, Appointment, Collection, Feed, FollowUp, Patient, WaitlistEntry
 
 Kind = Literal["account", "link", "visitor", "system"]
 Scope = Literal["own", "any"]
@@ -77,6 +77,7 @@ _PARTIES: dict[str, Scope] = {
 _STAFF: dict[str, Scope] = {"doctor": "own", "receptionist": "any", "admin": "any"}
 _DESK: dict[str, Scope] = {"doctor": "own", "receptionist": "any"}
 _OWN: dict[str, Scope] = {"patient": "own", "doctor": "own", "receptionist": "own", "admin": "own"}
+_COLLEAGUES: dict[str, Scope] = {"doctor": "any", "receptionist": "any", "admin": "any"}
 _ADMIN: dict[str, Scope] = {"admin": "any"}
 
 # action → role → which objects. A role that is missing may not.
@@ -99,7 +100,7 @@ RULES: dict[str, dict[str, Scope]] = {
     # ORGANIZER and ATTENDEE in a calendar app: in another account's app the event would be somebody else's, and locked
     "attendees.read": {"doctor": "own"},
     # of doctors; of anybody else but oneself nobody's
-    "free_busy.read": {"doctor": "any", "receptionist": "any", "admin": "any"},
+    "free_busy.read": _COLLEAGUES,
     "patient.read": {"patient": "own", **_DESK},
     "patient.write": {"patient": "own", **_DESK},
     "patient.search": {"doctor": "any", "receptionist": "any"},
@@ -108,11 +109,22 @@ RULES: dict[str, dict[str, Scope]] = {
     "calendar.write": {"doctor": "own", "receptionist": "any", "admin": "own"},
     "calendar.create": {"doctor": "own", "receptionist": "own", "admin": "own"},
     "calendar.delete": {"doctor": "own", "receptionist": "own", "admin": "own"},
+    # rooms, machines and assistants, whom nobody logs in as; `schedule`: what is written into their calendars
+    "resources.read": _COLLEAGUES,
+    "resources.schedule": {"receptionist": "any"},
+    "resources.write": _ADMIN,
     "hours.read": _STAFF,
     "hours.write": _STAFF,
     "leave.read": _STAFF,
     "leave.request": _STAFF,
     "leave.approve": _STAFF,
+    "follow_up.read": _PARTIES,
+    "follow_up.book": _PARTIES,
+    # propose, dismiss
+    "follow_up.write": _STAFF,
+    # former texts of a doctor's calendars: who changed what, and how a day stood
+    "versions.read": _STAFF,
+    "versions.restore": _STAFF,
     "waitlist.join": _EVERYBODY,
     "waitlist.read": _PARTIES,
     "waitlist.withdraw": _PARTIES,
@@ -121,6 +133,7 @@ RULES: dict[str, dict[str, Scope]] = {
     "users.read": _ADMIN,
     "users.write": _ADMIN,
     "settings.write": _ADMIN,
+    "rules.read": {"doctor": "any", "receptionist": "any", "admin": "any"},
     "audit.read": _ADMIN,
     "account.write": _OWN,
     "app_passwords.write": {"doctor": "own", "receptionist": "own", "admin": "any"},
@@ -175,12 +188,14 @@ def _is_own(actor: Actor, facts: _Facts) -> bool:
 def _facts(obj: object) -> _Facts:
     match obj:
         case Account():
-            return _Facts(frozenset({obj.id}), owner_id=obj.id, public=obj.role == "doctor")
+            return _Facts(frozenset({obj.id}), owner_id=obj.id, public=obj.role in ("doctor", "resource"))
         case Appointment():
             return _Facts(frozenset({obj.doctor_id}), patient_id=obj.patient_id, link_id=obj.id)
         case WaitlistEntry():
             doctors = frozenset() if obj.doctor_id is None else frozenset({obj.doctor_id})
             return _Facts(doctors, patient_id=obj.patient_id, link_id=obj.id)
+        case FollowUp():
+            return _Facts(frozenset({obj.doctor_id}), patient_id=obj.patient_id, link_id=obj.id)
         case Patient():
             return _Facts(owner_id=obj.account_id, patient_id=obj.id)
         case PatientOf():

@@ -160,8 +160,9 @@ def mark_read(session: Session, account_id: int, notice_id: int | None, now: dat
 
 
 def accounts_by_role(session: Session) -> list[Account]:
-    """Staff first, then patients."""
-    return list(session.scalars(select(Account).order_by(Account.role == "patient", Account.role, Account.name)))
+    """Those who can log in: staff first, then patients."""
+    people = select(Account).where(Account.role != "resource")
+    return list(session.scalars(people.order_by(Account.role == "patient", Account.role, Account.name)))
 
 
 def feeds_of(session: Session, *, account_id: int | None = None, patient_id: UUID | None = None) -> list[Feed]:

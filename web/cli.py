@@ -147,6 +147,7 @@ def run(context: Context, task: str) -> None:
 for each in (
     setup.init,
     accounts.user,
+    accounts.resource,
     accounts.hours_group,
     accounts.app_password,
     accounts.token,

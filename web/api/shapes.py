@@ -11,6 +11,7 @@ from storage import policy
 from storage.appointments import AppointmentView, Row
 from storage.leave import LeaveView
 from storage.models import Account, AppointmentType, Offer, Visit, WaitlistEntry
+from storage.resources import Bookable
 from web.api.fields import Reply
 from web.api.operations import Call
 
@@ -53,6 +54,17 @@ class Doctor(Reply):
 
 class Doctors(Reply):
     doctors: list[Doctor]
+
+
+class Resource(Reply):
+    username: str
+    name: str
+    kind: Literal["doctor", "room", "machine", "assistant"]
+    timezone: str
+
+
+class Resources(Reply):
+    resources: list[Resource]
 
 
 class Type(Reply):
@@ -266,6 +278,12 @@ def local(moment: datetime, doctor: Account) -> datetime:
 
 def local_or_none(moment: datetime | None, doctor: Account) -> datetime | None:
     return None if moment is None else local(moment, doctor)
+
+
+def resource(found: Bookable) -> Resource:
+    return Resource(
+        username=found.account.username, name=found.account.name, kind=found.kind, timezone=found.account.timezone
+    )
 
 
 def doctor(account: Account) -> Doctor:

@@ -1,4 +1,4 @@
-"""Administration: accounts, types of appointment, leave that waits for a decision."""
+"""Administration: accounts, rooms and machines, types of appointment, leave that waits for a decision."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from ical.errors import InvalidInput, NotFound, Refusal
-from storage import accounts, appointment_types, leave, views
+from storage import accounts, appointment_types, leave, resources, views
 from storage.models import Account, AppointmentType
 from storage.policy import STAFF
 from web.forms import Form
@@ -21,6 +21,7 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 Page = str | Response | tuple[str, int]
 ROLES = (("doctor", "Doctor"), ("receptionist", "Receptionist"), ("admin", "Administrator"), ("patient", "Patient"))
 MODES = (("in_person", "At the practice"), ("video", "By video"))
+RESOURCES = (("room", "Room"), ("machine", "Machine"), ("assistant", "Assistant"))
 _LINK_MINUTES = 24 * 60
 _DOMAIN = re.compile(r"(?=.{1,200}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
@@ -38,6 +39,7 @@ def admin() -> Page:
             "admin/home.html",
             people=views.accounts_by_role(session),
             kinds=views.types(session, all_of_them=True),
+            resources=resources.every(session),
             pending=pending,
         )
 
@@ -81,13 +83,33 @@ def _first_login(token: str) -> str:
     return f"{settings().public_url}{url_for('login.first', token=token)}"
 
 
+@bp.route("/resources/add/", methods=["GET", "POST"])
+@policy("resources.write")
+def new_resource() -> Page:
+    if request.method == "GET":
+        return render_template("admin/resource.html", form=Form(None, timezone=settings().timezone), kinds=RESOURCES)
+    form = Form(request.form)
+    kind = form.choice("kind", [code for code, _name in RESOURCES])
+    username = form.text("username", required="Enter a short name like room-1.", maximum=64)
+    name = form.text("name", required="Enter the name.")
+    timezone = form.text("timezone", maximum=64) or None
+    if form:
+        try:
+            with transaction() as session:
+                resources.add(session, username, kind, name, timezone=timezone, now=now())
+            return redirect(url_for(".admin", ok="saved"), 303)
+        except InvalidInput as refusal:
+            form.refuse(refusal)
+    return render_template("admin/resource.html", form=form, kinds=RESOURCES), 422
+
+
 @bp.post("/users/<int:account_id>/link/")
 @policy("users.write")
 def link(account_id: int) -> Page:
     """A new one-time link for somebody who lost the password."""
     with transaction() as session:
         account = views.find_account(session, account_id)
-        if account is None or account.disabled:
+        if account is None or account.disabled or account.role == "resource":
             raise NotFound()
         token = accounts.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
     return render_template("admin/link.html", whose=account, url=_first_login(token))

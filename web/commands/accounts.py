@@ -1,11 +1,11 @@
-"""Who may come in: users, working hours, app passwords, API tokens, feeds."""
+"""Who and what there is, and who may come in: users, resources, working hours, app passwords, API tokens, feeds."""
 
 import sys
 from datetime import datetime, time
 
 import click
 
-from storage import accounts, feeds, hours
+from storage import accounts, feeds, hours, resources
 from web.commands.common import COMMAND_LINE, Context, Failure, Group, console, doctor, now, passed
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -77,6 +77,35 @@ def _first_line() -> str:
     if not line:
         raise Failure("There was no password on standard input.")
     return line
+
+
+@click.group(cls=Group)
+def resource() -> None:
+    """Rooms, machines and assistants that appointments can need."""
+
+
+@resource.command("add")
+@click.argument("kind", type=click.Choice(resources.KINDS))
+@click.argument("username")
+@click.option("--name", required=True, help="How people call it.")
+@click.option("--timezone", help="IANA name such as Europe/Vienna; the clinic's when left out.")
+@passed
+def resource_add(context: Context, kind: str, username: str, name: str, timezone: str | None) -> None:
+    """Add a room, a machine or an assistant, with calendars of its own. Prints its username."""
+    with context.db.transaction() as session:
+        resources.add(session, username, kind, name, timezone=timezone, now=now())
+    console.print(f"Added the {kind} {name}.", markup=False)
+    click.echo(username)
+
+
+@resource.command("list")
+@passed
+def resource_list(context: Context) -> None:
+    """List rooms, machines and assistants: kind, username, name."""
+    with context.db.reading() as session:
+        found = resources.every(session)
+    for each in found:
+        click.echo(f"{each.kind}  {each.account.username}  {each.account.name}")
 
 
 @click.group("hours", cls=Group)

@@ -1,0 +1,73 @@
+"""Rooms, machines and assistants: what an appointment may need beside a doctor, with calendars of their own."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ical.errors import InvalidInput
+from storage import accounts
+from storage.models import Account, Resource
+
+KINDS = ("room", "machine", "assistant")
+# CUTYPE (RFC 5545 §3.2.3)
+USER_TYPES = {"doctor": "INDIVIDUAL", "room": "ROOM", "machine": "RESOURCE", "assistant": "INDIVIDUAL"}
+
+
+@dataclass(frozen=True)
+class Bookable:
+    """Whose minutes can be claimed: the account with the calendars, and the row that is the lock."""
+
+    account: Account
+    id: int
+    # doctor, room, machine or assistant
+    kind: str
+
+
+def add(
+    session: Session, username: str, kind: str, name: str, *, timezone: str | None = None, now: datetime
+) -> Bookable:
+    """A new room, machine or assistant. Raises InvalidInput naming the field."""
+    if kind not in KINDS:
+        raise InvalidInput("The kind is room, machine or assistant.", field="kind")
+    account = accounts.create_account(
+        session, role="resource", username=username, name=name, timezone=timezone, now=now
+    )
+    resource = Resource(kind=kind, name=account.name, account_id=account.id)
+    session.add(resource)
+    session.flush()
+    return Bookable(account, resource.id, kind)
+
+
+def every(session: Session) -> list[Bookable]:
+    """Rooms, machines and assistants, by kind and name."""
+    found = session.execute(
+        select(Account, Resource.id, Resource.kind)
+        .join(Resource, Resource.account_id == Account.id)
+        .where(Account.role == "resource", Account.disabled.is_(False))
+        .order_by(Account.name, Account.id)
+    )
+    return sorted((Bookable(*row) for row in found), key=lambda each: KINDS.index(each.kind))
+
+
+def by_names(session: Session, names: Iterable[str], field: str = "resources") -> list[Bookable]:
+    """Those with these usernames, doctors among them, in that order. Raises InvalidInput for one that is not there."""
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return []
+    found = session.execute(
+        select(Account, Resource.id, Resource.kind)
+        .join(Resource, Resource.account_id == Account.id)
+        .where(Account.username.in_(wanted), Account.disabled.is_(False))
+    )
+    known = {account.username: Bookable(account, resource, kind) for account, resource, kind in found}
+    for name in wanted:
+        if name not in known:
+            raise InvalidInput(f"There is nothing called {name[:64]} that can be booked.", field=field)
+    return [known[name] for name in wanted]
+
+
+def kind_of(session: Session, account: Account) -> str:
+    return session.execute(select(Resource.kind).where(Resource.account_id == account.id)).scalar_one()

@@ -1,0 +1,30 @@
+"""Rooms, machines and assistants that appointments can need."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from storage import policy, resources
+from web.api import shapes
+from web.api.fields import Line, Name, Request
+from web.api.operations import Call, operation
+
+
+class NewResource(Request):
+    username: Name = Field(description="Stands in the address of its calendars. It stays.")
+    kind: Literal["room", "machine", "assistant"]
+    name: Line = Field(min_length=1, max_length=200)
+    timezone: Name | None = Field(default=None, description="An IANA name; the practice's when left out.")
+
+
+@operation("GET", "/resources", "Rooms, machines and assistants (staff)", shapes.Resources)
+def list_resources(call: Call) -> shapes.Resources:
+    policy.require(call.actor, "resources.read")
+    return shapes.Resources(resources=[shapes.resource(each) for each in resources.every(call.session)])
+
+
+@operation("POST", "/resources", "Add one (admins)", shapes.Resource, status=201, body=NewResource)
+def add_resource(call: Call, body: NewResource) -> shapes.Resource:
+    policy.require(call.actor, "resources.write")
+    made = resources.add(call.session, body.username, body.kind, body.name, timezone=body.timezone, now=call.now)
+    return shapes.resource(made)
