@@ -59,8 +59,7 @@ def check(
     """
     book = diary.around(session, doctor, start, now, own=own)
     asked = diary.kind_of(kind)
-    lengths = [length] if length else lengths_at(book.windows, asked, start)
-    end = start + (lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes))
+    end = start + (length or length_at(book, kind, start))
     request = policy.Request(start, end, kind.code, by_staff=actor.is_staff)
     facts = book.facts(start)
     policy.check(request, asked, facts, now, policy.BINDING if overrule else policy.RULES)
@@ -70,3 +69,17 @@ def check(
     wanted = claims.Wanted(resource, start - before, end + after, "", seats(book.windows, asked, start, end))
     overruled = tuple(policy.all_refusals(request, asked, facts, now)) if overrule else ()
     return Allowed(wanted, end, book.windows, overruled)
+
+
+def length_at(book: diary.Book, kind: AppointmentType, start: datetime) -> timedelta:
+    """How long a visit that begins then is: as its type or the hours say, else as the doctor's slots are."""
+    lengths = lengths_at(book.windows, diary.kind_of(kind), start)
+    return lengths[0] if lengths else timedelta(minutes=book.doctor.slot_minutes)
+
+
+def refusals(
+    book: diary.Book, start: datetime, end: datetime, kind: AppointmentType, actor: Actor, now: datetime
+) -> list[Refusal]:
+    """Every rule that says no to this time, going by a book that has been read. The first is the one to be told."""
+    request = policy.Request(start, end, kind.code, by_staff=actor.is_staff)
+    return policy.all_refusals(request, diary.kind_of(kind), book.facts(start), now)

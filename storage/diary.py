@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from ical import policy, status, timezones
-from ical.diary import Busy, Kind, Taken, Window, capacity_at
+from ical.diary import OVERBOOKED_SEAT, Busy, Kind, Taken, Window, capacity_at, seats
 from storage import occurrences
 from storage.models import Account, Appointment, AppointmentType, Claim, Resource, Visit
 
@@ -44,10 +44,13 @@ _CLAIMED = (
 
 @dataclass(frozen=True)
 class Except:
-    """A visit that is about to give up its minutes, so they do not count."""
+    """A visit that is about to give up its minutes, so they do not count; without `recurrence_id` all of a series."""
 
     appointment_id: UUID
-    recurrence_id: str
+    recurrence_id: str | None
+
+    def covers(self, appointment_id: UUID | None, recurrence_id: str) -> bool:
+        return self.appointment_id == appointment_id and self.recurrence_id in (None, recurrence_id)
 
 
 @dataclass
@@ -72,6 +75,15 @@ class Book:
             daily_maximum=self.doctor.daily_maximum,
             zone=self.zone,
         )
+
+    def take(self, start: datetime, end: datetime, kind: Kind) -> None:
+        """Count a visit that is to be booked as well, as if it stood there already."""
+        first, last = start - timedelta(minutes=kind.buffer_before), end + timedelta(minutes=kind.buffer_after)
+        used = {taken.seat for taken in self.taken if taken.start < last and taken.end > first}
+        room = seats(self.windows, kind, start, end)
+        seat = next((seat for seat in range(room) if seat not in used), OVERBOOKED_SEAT)
+        self.taken.append(Taken(first, last, seat))
+        self.booked[start.astimezone(self.zone).date()] += 1
 
 
 def kind_of(kind: AppointmentType) -> Kind:
@@ -157,7 +169,7 @@ def _read_claims(
         assert account_id is not None
         book = books[account_id]
         book.resource_id = resource_id
-        if first is None or (own and (own.appointment_id, own.recurrence_id) == (appointment_id, recurrence_id)):
+        if first is None or (own and own.covers(appointment_id, recurrence_id)):
             continue
         book.taken.append(Taken(first, last, seat))
 
@@ -175,6 +187,6 @@ def _count_visits(session: Session, books: dict[int, Book], start: datetime, end
         )
     )
     for doctor_id, appointment_id, recurrence_id, first in rows:
-        if own is None or (own.appointment_id, own.recurrence_id) != (appointment_id, recurrence_id):
+        if own is None or not own.covers(appointment_id, recurrence_id):
             book = books[doctor_id]
             book.booked[first.astimezone(book.zone).date()] += 1
