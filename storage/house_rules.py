@@ -36,7 +36,14 @@ class HouseRules(BaseModel):
     no_show_consequence: Literal["warn", "confirm", "prepay", "pause"] = Field(
         default="warn",
         title="What follows",
-        description="A warning, a confirmation by staff, a note about prepayment, or no online booking for some days.",
+        json_schema_extra={
+            "labels": {
+                "warn": "A warning",
+                "confirm": "Staff confirm each booking",
+                "prepay": "A note about prepayment",
+                "pause": "No online booking for some days",
+            }
+        },
     )
     no_show_pause_days: int = Field(default=30, ge=1, le=365, title="Days without online booking", description="")
     no_show_note: str = Field(

@@ -10,7 +10,7 @@ from flask import Flask
 from storage.db import Database
 from storage.settings import Settings
 from web import errors, layout, logs, security, words
-from web.clinic import admin, devices, notices, phone, schedule
+from web.clinic import admin, devices, house_rules, notices, phone, schedule
 from web.clinic import calendar as doctor_calendar
 from web.clinic import waitlist as doctor_waitlist
 from web.portal import appointment, booking, home, login, me, waitlist
@@ -31,6 +31,7 @@ _PAGES = (
     phone,
     notices,
     admin,
+    house_rules,
 )
 
 
