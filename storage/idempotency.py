@@ -10,16 +10,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ical.errors import KeyReused
-from storage.models import IdempotentRequest
+from storage.models import IdempotentRequest, table_of
+from storage.prepared import Prepared
 from storage.settings import Settings
 
 KEPT = timedelta(hours=24)
 _UNANSWERED = 0
+_TABLE = table_of(IdempotentRequest)
+_FIRST = {
+    dialect: Prepared(
+        insert(_TABLE).on_conflict_do_nothing().returning(_TABLE.c.key), [column.key for column in _TABLE.columns]
+    )
+    for dialect, insert in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
+_ANSWER = Prepared(update(_TABLE).where(_TABLE.c.key == bindparam("digest")), ("status", "body", "headers"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,6 @@ def once(session: Session, caller: str, key: str, request_hash: str, now: dateti
     # Sweeping on each request would cost as much as the request.
     if digest.startswith("00"):
         _sweep(session, now)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     row = {
         "key": digest,
         "request_hash": request_hash,
@@ -54,12 +62,13 @@ def once(session: Session, caller: str, key: str, request_hash: str, now: dateti
         "headers": {},
         "created_at": now,
     }
-    statement = insert(IdempotentRequest).values(row).on_conflict_do_nothing().returning(IdempotentRequest.key)
-    if session.execute(statement).one_or_none() is not None:
+    connection = session.connection()
+    if _FIRST[connection.dialect.name].one(connection, row) is not None:
         return None
     known = session.get_one(IdempotentRequest, digest, populate_existing=True, with_for_update=True)
     if known.created_at < now - KEPT:
         known.request_hash, known.status, known.created_at = request_hash, _UNANSWERED, now
+        session.flush()
         return None
     if not hmac.compare_digest(known.request_hash, request_hash):
         raise KeyReused()
@@ -68,9 +77,8 @@ def once(session: Session, caller: str, key: str, request_hash: str, now: dateti
 
 def keep(session: Session, caller: str, key: str, answer: Answer) -> None:
     """Keep the answer for those who ask again. To be called in the transaction in which `once` said None."""
-    row = session.get_one(IdempotentRequest, _digest(session, caller, key))
-    row.status, row.body, row.headers = answer.status, answer.body, answer.headers
-    session.flush()
+    said = {"status": answer.status, "body": answer.body, "headers": answer.headers}
+    _ANSWER.write(session.connection(), {"digest": _digest(session, caller, key), **said})
 
 
 def _sweep(session: Session, now: datetime) -> None:

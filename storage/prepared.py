@@ -5,6 +5,7 @@ made once for each kind of database, and rows come as bare tuples.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
@@ -175,7 +176,7 @@ def _driver(connection: Connection) -> Any:
 
 def attached(session: Session, model: type[Model], values: Mapping[str, Any]) -> Model:
     """The session's object of a row that has just been read or written, told of all its columns."""
-    known = session.identity_map.get(identity_key(model, (values["id"],)))
+    known = session.identity_map.get(identity_key(model, [values[name] for name in _primary_key(model)]))
     if known is not None:
         for name, value in values.items():
             set_committed_value(known, name, value)
@@ -186,6 +187,11 @@ def attached(session: Session, model: type[Model], values: Mapping[str, Any]) ->
     make_transient_to_detached(made)
     session.add(made)
     return made
+
+
+@cache
+def _primary_key(model: type[Base]) -> list[str]:
+    return [column.key for column in table_of(model).primary_key]
 
 
 def connection_of(session: Session) -> Connection:
