@@ -15,11 +15,14 @@ from sqlalchemy.orm import Session
 
 from ical.diary import OVERBOOKED_SEAT
 from ical.errors import SlotTaken
+from storage import freed
 from storage.db import has_row_locks
 from storage.models import Claim, Resource, table_of
 from storage.prepared import Prepared
 
 _ADD = insert(table_of(Claim))
+_MINUTES = (Claim.resource_id, Claim.start, Claim.end)
+_UNSEEN = {"synchronize_session": False}
 _RESOURCE = Prepared(select(Resource.id).where(Resource.account_id == bindparam("account")))
 _OF_APPOINTMENT = select(Claim).where(Claim.appointment_id == bindparam("appointment"))
 _OVERLAPPING = Prepared(
@@ -67,11 +70,8 @@ def lock_owner(session: Session, account_id: int) -> None:
 
 def sweep(session: Session, resource_ids: Collection[int], now: datetime) -> None:
     """Remove expired holds and offers of these resources: done by whoever wants the minutes."""
-    session.execute(
-        delete(Claim)
-        .where(Claim.resource_id.in_(resource_ids), Claim.expires_at <= now)
-        .execution_options(synchronize_session=False)
-    )
+    gone = delete(Claim).where(Claim.resource_id.in_(resource_ids), Claim.expires_at <= now).returning(*_MINUTES)
+    freed.ring(session, [tuple(row) for row in session.execute(gone, execution_options=_UNSEEN)])
 
 
 def take(
@@ -148,13 +148,22 @@ def of_appointment(session: Session, appointment_id: UUID) -> Sequence[Claim]:
 
 
 def release(
-    session: Session, *, ticket: UUID | None = None, appointment_id: UUID | None = None, ids: Iterable[int] = ()
+    session: Session,
+    *,
+    ticket: UUID | None = None,
+    appointment_id: UUID | None = None,
+    ids: Iterable[int] = (),
+    retaken: bool = False,
 ) -> int:
-    """Free the claims of a hold or an offer, of an appointment, or with these ids. Returns how many there were."""
+    """Free the claims of a hold or an offer, of an appointment, or with these ids. Returns how many there were.
+
+    The waitlist hears of it, unless the caller takes the same minutes again (`retaken`)."""
     whose: list[ColumnElement[bool]] = [Claim.id.in_(list(ids))]
     if ticket is not None:
         whose.append(Claim.ticket == ticket)
     if appointment_id is not None:
         whose.append(Claim.appointment_id == appointment_id)
-    result = session.execute(delete(Claim).where(or_(*whose)).execution_options(synchronize_session=False))
-    return int(getattr(result, "rowcount", 0))
+    gone = session.execute(delete(Claim).where(or_(*whose)).returning(*_MINUTES), execution_options=_UNSEEN).all()
+    if not retaken:
+        freed.ring(session, [tuple(row) for row in gone])
+    return len(gone)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from ical import freebusy, hours, lines, recurrence, times, timezones
 from ical.lines import Component
+from storage import freed
 from storage.models import Account, CalendarObject, Occurrence, table_of
 from storage.models import Collection as Calendar
 from storage.models.base import Instant
@@ -45,7 +46,11 @@ class Busy(NamedTuple):
 
 _TABLE = table_of(Occurrence)
 _ADD = Prepared(insert(_TABLE), Busy._fields)
-_REMOVE = Prepared(delete(_TABLE).where(_TABLE.c.object_id == bindparam("object")))
+_REMOVE = Prepared(
+    delete(_TABLE)
+    .where(_TABLE.c.object_id == bindparam("object"))
+    .returning(_TABLE.c.owner_id, _TABLE.c.start, _TABLE.c.end)
+)
 _OF_OBJECT = Prepared(
     select(*(_TABLE.c[name] for name in Busy._fields)).where(_TABLE.c.object_id == bindparam("object"))
 )
@@ -137,10 +142,19 @@ def replace(session: Session, obj: CalendarObject, owner: Account, expansion: Ex
             remove(session, obj)
     if fresh:
         _ADD.write_each(session.connection(), fresh)
+        if obj.kind == "hours":
+            _ring(session, owner.id, [(row["start"], row["end"]) for row in fresh])
 
 
 def remove(session: Session, obj: CalendarObject) -> None:
-    _REMOVE.write(session.connection(), {"object": obj.id})
+    """Take an object's occurrences out of the table. What they blocked may be free: the waitlist hears of it."""
+    gone = _REMOVE.all(session.connection(), {"object": obj.id})
+    if gone and obj.kind != "appointment":
+        _ring(session, gone[0][0], [(start, end) for _owner, start, end in gone])
+
+
+def _ring(session: Session, owner_id: int, spans: Collection[tuple[datetime, datetime]]) -> None:
+    freed.ring_of(session, owner_id, min(start for start, _end in spans), max(end for _start, end in spans))
 
 
 def in_range(
@@ -153,18 +167,35 @@ def in_range(
     kinds: Collection[str] | None = None,
 ) -> list[Busy]:
     """Every occurrence that overlaps [start, end), of these owners or calendars, in order of start. Exact."""
-    asked = {"start": start, "end": end}
-    chosen = {"owners": owner_ids, "calendars": collection_ids, "kinds": kinds}
-    given = {name: list(values) for name, values in chosen.items() if values is not None}
-    in_table, out_of_table = _statements(frozenset(given))
-    found = [Busy(*row) for row in session.execute(in_table, asked | given)]
-    beyond = session.execute(out_of_table, asked | given).all()
+    asked, in_table, out_of_table = _asked(start, end, owner_ids, collection_ids, kinds)
+    found = [Busy(*row) for row in session.execute(in_table, asked)]
+    beyond = session.execute(out_of_table, asked).all()
     if beyond:
         again = {obj.id for obj, _owner in beyond}
         found = [busy for busy in found if busy.object_id not in again]
         for obj, owner in beyond:
             found += fresh(obj, owner, start, end)
     return sorted(found, key=lambda busy: (busy.start, busy.end))
+
+
+def beyond_table(
+    session: Session, start: datetime, end: datetime, *, owner_ids: Collection[int], kinds: Collection[str]
+) -> list[tuple[CalendarObject, Account]]:
+    """The objects, with their owners, of which the table does not hold all of [start, end)."""
+    asked, _in_table, out_of_table = _asked(start, end, owner_ids, None, kinds)
+    return [(obj, owner) for obj, owner in session.execute(out_of_table, asked)]
+
+
+def _asked(
+    start: datetime,
+    end: datetime,
+    owner_ids: Collection[int] | None,
+    collection_ids: Collection[int] | None,
+    kinds: Collection[str] | None,
+) -> tuple[dict[str, Any], Select[*tuple[Any, ...]], Select[CalendarObject, Account]]:
+    chosen = {"owners": owner_ids, "calendars": collection_ids, "kinds": kinds}
+    given = {name: list(values) for name, values in chosen.items() if values is not None}
+    return {"start": start, "end": end, **given}, *_statements(frozenset(given))
 
 
 @cache

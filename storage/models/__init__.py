@@ -29,7 +29,7 @@ from storage.models.calendars import CalendarObject, Change, Collection, Occurre
 from storage.models.follow_ups import FollowUp
 from storage.models.messages import Audit, Lease, Notice, OutboxMessage, Reminder
 from storage.models.practice import Practice
-from storage.models.waitlist import Offer, WaitlistEntry
+from storage.models.waitlist import Freed, Offer, WaitlistEntry
 
 __all__ = [
     "Account",
@@ -47,6 +47,7 @@ __all__ = [
     "Claim",
     "Collection",
     "Feed",
+    "Freed",
     "FollowUp",
     "History",
     "Hold",
