@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ical import appointment as appointment_text
+from ical import tzdata
 from ical.diary import Window
 from ical.errors import InvalidCalendarData, NotFound, UidConflict
 from ical.lines import Component
@@ -176,6 +177,7 @@ def _put(
         "changed_at": write.now,
         "expanded_from": expansion.start,
         "expanded_until": expansion.end,
+        "tzdata": tzdata.version(),
         "touch_at": None,
         # An appointment's visits wait one by one.
         "settle_at": None if kind == "appointment" else write.settle_at,
