@@ -32,8 +32,8 @@ def test_a_rule_out_of_range_is_refused_beside_its_field(admin: Person) -> None:
     assert 'id="no_show_limit-problem"' in page.text
 
 
-def test_doctors_do_not_change_the_rules_of_the_house(lee: Person) -> None:
-    assert lee.get(PAGE).status_code == 403
+def test_only_administrators_reach_the_page(lee: Person) -> None:
+    assert lee.get(PAGE).status_code == 404
 
 
 @pytest.mark.parametrize("by", ["desk", "lee"])
