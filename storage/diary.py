@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from ical import policy, status, timezones
 from ical.diary import OVERBOOKED_SEAT, Busy, Kind, Taken, Window, capacity_at, seats
 from storage import occurrences
 from storage.models import Account, Appointment, AppointmentType, Claim, Resource, Visit
+from storage.prepared import Prepared, among, numbered
 
 _BLOCKS = ("block", "plain", "leave")
 # Leave that was rejected, and leave that is still asked for.
@@ -21,25 +23,29 @@ _UNDECIDED = ("free", "busy-tentative")
 # The longest that a claim's buffers may reach beyond the visit.
 _BUFFER = timedelta(hours=12)
 
-_CLAIMED = (
-    select(
-        Resource.account_id,
-        Resource.id,
-        Claim.start,
-        Claim.end,
-        Claim.seat,
-        Claim.appointment_id,
-        Claim.recurrence_id,
+
+@lru_cache
+def _claimed(accounts: int) -> Prepared:
+    """The claims of that many accounts."""
+    return Prepared(
+        select(
+            Resource.account_id,
+            Resource.id,
+            Claim.start,
+            Claim.end,
+            Claim.seat,
+            Claim.appointment_id,
+            Claim.recurrence_id,
+        )
+        .outerjoin(
+            Claim,
+            (Claim.resource_id == Resource.id)
+            & (Claim.end > bindparam("start"))
+            & (Claim.start < bindparam("end"))
+            & or_(Claim.expires_at.is_(None), Claim.expires_at > bindparam("now")),
+        )
+        .where(among(Resource.account_id, "account", accounts))
     )
-    .outerjoin(
-        Claim,
-        (Claim.resource_id == Resource.id)
-        & (Claim.end > bindparam("start"))
-        & (Claim.start < bindparam("end"))
-        & or_(Claim.expires_at.is_(None), Claim.expires_at > bindparam("now")),
-    )
-    .where(Resource.account_id.in_(bindparam("accounts", expanding=True)))
-)
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,8 @@ def _window(occurrence: occurrences.Busy) -> Window:
 def _read_claims(
     session: Session, books: dict[int, Book], start: datetime, end: datetime, now: datetime, own: Except | None
 ) -> None:
-    rows = session.execute(_CLAIMED, {"accounts": list(books), "start": start, "end": end, "now": now})
+    asked = {"start": start, "end": end, "now": now, **numbered("account", books)}
+    rows = _claimed(len(books)).rows(session, **asked)
     for account_id, resource_id, first, last, seat, appointment_id, recurrence_id in rows:
         assert account_id is not None
         book = books[account_id]

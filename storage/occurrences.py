@@ -7,10 +7,10 @@ that is answered exactly by expanding the few objects concerned, there and then.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Select, bindparam, delete, insert, or_, select
+from sqlalchemy import bindparam, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from ical import freebusy, hours, lines, recurrence, times, timezones
@@ -19,7 +19,7 @@ from storage import freed
 from storage.models import Account, CalendarObject, Occurrence, table_of
 from storage.models import Collection as Calendar
 from storage.models.base import Instant
-from storage.prepared import Prepared
+from storage.prepared import Prepared, among, numbered
 
 AHEAD = timedelta(days=731)
 BEHIND = timedelta(days=366)
@@ -168,12 +168,11 @@ def in_range(
 ) -> list[Busy]:
     """Every occurrence that overlaps [start, end), of these owners or calendars, in order of start. Exact."""
     asked, in_table, out_of_table = _asked(start, end, owner_ids, collection_ids, kinds)
-    found = [Busy(*row) for row in session.execute(in_table, asked)]
-    beyond = session.execute(out_of_table, asked).all()
+    found = list(map(Busy._make, in_table.rows(session, **asked)))
+    beyond = {each for (each,) in out_of_table.rows(session, **asked)}
     if beyond:
-        again = {obj.id for obj, _owner in beyond}
-        found = [busy for busy in found if busy.object_id not in again]
-        for obj, owner in beyond:
+        found = [busy for busy in found if busy.object_id not in beyond]
+        for obj, owner in _with_owners(session, beyond):
             found += fresh(obj, owner, start, end)
     return sorted(found, key=lambda busy: (busy.start, busy.end))
 
@@ -183,7 +182,17 @@ def beyond_table(
 ) -> list[tuple[CalendarObject, Account]]:
     """The objects, with their owners, of which the table does not hold all of [start, end)."""
     asked, _in_table, out_of_table = _asked(start, end, owner_ids, None, kinds)
-    return [(obj, owner) for obj, owner in session.execute(out_of_table, asked)]
+    return _with_owners(session, {each for (each,) in out_of_table.rows(session, **asked)})
+
+
+def _with_owners(session: Session, object_ids: Collection[int]) -> list[tuple[CalendarObject, Account]]:
+    found = session.execute(
+        select(CalendarObject, Account)
+        .join(Calendar, Calendar.id == CalendarObject.collection_id)
+        .join(Account, Account.id == Calendar.owner_id)
+        .where(CalendarObject.id.in_(object_ids))
+    )
+    return [(obj, owner) for obj, owner in found]
 
 
 def _asked(
@@ -192,16 +201,20 @@ def _asked(
     owner_ids: Collection[int] | None,
     collection_ids: Collection[int] | None,
     kinds: Collection[str] | None,
-) -> tuple[dict[str, Any], Select[*tuple[Any, ...]], Select[CalendarObject, Account]]:
-    chosen = {"owners": owner_ids, "calendars": collection_ids, "kinds": kinds}
-    given = {name: list(values) for name, values in chosen.items() if values is not None}
-    return {"start": start, "end": end, **given}, *_statements(frozenset(given))
+) -> tuple[dict[str, Any], Prepared, Prepared]:
+    asked: dict[str, Any] = {"start": start, "end": end}
+    counts = []
+    for name, values in (("owner", owner_ids), ("calendar", collection_ids), ("kind", kinds)):
+        if values is not None:
+            counts.append((name, len(values)))
+            asked |= numbered(name, values)
+    return asked, *_statements(tuple(counts))
 
 
-@cache
-def _statements(given: frozenset[str]) -> tuple[Select[*tuple[Any, ...]], Select[CalendarObject, Account]]:
-    """What is in the table for the range, and the objects of which it does not hold all of the range. Made once for
-    each set of conditions: making one takes longer than running it."""
+@lru_cache
+def _statements(counts: tuple[tuple[str, int], ...]) -> tuple[Prepared, Prepared]:
+    """What is in the table for the range, and the ids of the objects of which it does not hold all of the range; of so
+    many owners, calendars, kinds."""
     first, last = bindparam("start", type_=Instant), bindparam("end", type_=Instant)
     table = [Occurrence.end > first, Occurrence.start < last]
     objects = [
@@ -210,20 +223,15 @@ def _statements(given: frozenset[str]) -> tuple[Select[*tuple[Any, ...]], Select
         or_(CalendarObject.expanded_until < last, CalendarObject.expanded_from > first),
     ]
     columns = {
-        "owners": (Occurrence.owner_id, Calendar.owner_id),
-        "calendars": (Occurrence.collection_id, CalendarObject.collection_id),
-        "kinds": (Occurrence.kind, CalendarObject.kind),
+        "owner": (Occurrence.owner_id, Calendar.owner_id),
+        "calendar": (Occurrence.collection_id, CalendarObject.collection_id),
+        "kind": (Occurrence.kind, CalendarObject.kind),
     }
-    for name in sorted(given):
-        among: BindParameter[Any] = bindparam(name, expanding=True)
-        table.append(columns[name][0].in_(among))
-        objects.append(columns[name][1].in_(among))
-    beyond = (
-        select(CalendarObject, Account)
-        .join(Calendar, Calendar.id == CalendarObject.collection_id)
-        .join(Account, Account.id == Calendar.owner_id)
-    )
-    return select(*_COLUMNS).where(*table), beyond.where(*objects)
+    for name, count in counts:
+        table.append(among(columns[name][0], name, count))
+        objects.append(among(columns[name][1], name, count))
+    beyond = select(CalendarObject.id).join(Calendar, Calendar.id == CalendarObject.collection_id)
+    return Prepared(select(*_COLUMNS).where(*table)), Prepared(beyond.where(*objects))
 
 
 def fresh(obj: CalendarObject, owner: Account, start: datetime, end: datetime) -> list[Busy]:

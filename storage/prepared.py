@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy import ColumnElement, Connection, Delete, Dialect, Insert, Select, Update, bindparam
+from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict, set_committed_value
 from sqlalchemy.orm.util import identity_key
 
@@ -109,6 +109,15 @@ class Prepared:
         with _said(connection):
             found: list[Row] = _driver(connection).execute(text.sql, text.values(given)).fetchall()
         return found
+
+
+def among(column: ColumnElement[Any] | InstrumentedAttribute[Any], name: str, count: int) -> ColumnElement[bool]:
+    """`column` is one of `count` values, given as `numbered` names them."""
+    return column.in_([bindparam(f"{name}{number}") for number in range(count)])
+
+
+def numbered(name: str, values: Iterable[Any]) -> dict[str, Any]:
+    return {f"{name}{number}": value for number, value in enumerate(values)}
 
 
 class Kept:
