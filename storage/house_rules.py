@@ -4,7 +4,7 @@ Each field is a rule with its default, shown on the page `/admin/rules/` with it
 from type to type stands with the type; what belongs to the machine stands in storage.settings.
 """
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -48,6 +48,75 @@ class HouseRules(BaseModel):
     no_show_pause_days: int = Field(default=30, ge=1, le=365, title="Days without online booking", description="")
     no_show_note: str = Field(
         default="", max_length=500, title="What patients are told", description="With a warning or about prepayment."
+    )
+
+    follow_up_days: int = Field(
+        default=14,
+        ge=1,
+        le=180,
+        title="Days in which a follow-up is due",
+        description="From the first day on that the doctor named.",
+    )
+    follow_up_reminder: bool = Field(
+        default=True,
+        title="Remind patients of follow-ups that are overdue",
+        description="Once, when the days have passed and nothing is booked.",
+    )
+
+    late_changes: Literal["refused", "asked"] = Field(
+        default="refused",
+        title="When a patient wants to move or cancel after the cut-off",
+        json_schema_extra={
+            "labels": {"refused": "It is too late, they are told to call", "asked": "They may ask for it"}
+        },
+    )
+    request_lead_hours: int = Field(
+        default=2,
+        ge=0,
+        le=72,
+        title="Hours before the start at which an unanswered request lapses",
+        description="One that is made late lapses half-way to the start. The patient is told.",
+    )
+    choose_hours: int = Field(
+        default=48,
+        ge=1,
+        le=336,
+        title="Hours that patients have to choose another time",
+        description="When their doctor cannot come. After them the appointment is cancelled.",
+    )
+
+    offer_quiet_from: time | None = Field(
+        default=time(21),
+        title="Nobody is told of a free time from",
+        description="In the doctor's time zone, until the time below. A time that will not wait is told all the same.",
+    )
+    offer_quiet_to: time | None = Field(
+        default=time(7), title="… until", description="An offer of the waitlist does not run out in these hours."
+    )
+    offer_soon_minutes: int = Field(
+        default=15, ge=1, le=120, title="Minutes to answer an offer that begins within two hours"
+    )
+    offer_next_day_minutes: int = Field(
+        default=60, ge=1, le=720, title="Minutes to answer an offer that begins within a day"
+    )
+    complex_minutes: int = Field(
+        default=60,
+        ge=5,
+        le=720,
+        title="Minutes from which an appointment is a long one",
+        description="Long ones, and those that need a room or a machine, are not offered by themselves when they are near.",
+    )
+    auto_offer_hours: int = Field(
+        default=72,
+        ge=0,
+        le=720,
+        title="Hours before the start within which staff offer those by hand",
+        description="0: they are always offered by themselves. A type of appointment may say otherwise.",
+    )
+    waitlist_booked: Literal["close", "keep"] = Field(
+        default="close",
+        title="When somebody on the waitlist books such a time themselves",
+        json_schema_extra={"labels": {"close": "They are off the waitlist", "keep": "They stay on it"}},
     )
 
 
