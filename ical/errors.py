@@ -4,6 +4,7 @@ Each carries a stable `code` (the API's `code`), an HTTP `status`, a CalDAV `pre
 sentence fit for a patient. None is a ValueError: Radicale answers 400 to those *and commits*.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 
@@ -39,13 +40,30 @@ class OfferExpired(Refusal):
     sentence = "This offer has ended. You are still on the waitlist unless you asked to leave it."
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One occurrence of a series that is not free: what stands in its way, and the nearest free times."""
+
+    recurrence_id: str
+    start: datetime
+    because: tuple[Refusal, ...]
+    alternatives: tuple[datetime, ...]
+
+
+class AlreadyWaiting(Refusal):
+    """The patient stands on the waitlist for this kind, with these doctors, on some of these days."""
+
+    code, status = "already_waiting", 409
+    sentence = "You are on the waitlist for this already. Change that entry if other days or times suit you as well."
+
+
 class SeriesConflict(Refusal):
-    """Some occurrences of a series are not free. `conflicts` holds (start, [alternative starts])."""
+    """Some occurrences of a series are not free."""
 
     code, status = "series_conflict", 409
     sentence = "Some appointments of the series are not free."
 
-    def __init__(self, conflicts: list[tuple[datetime, list[datetime]]]) -> None:
+    def __init__(self, conflicts: list[Conflict]) -> None:
         super().__init__()
         self.conflicts = conflicts
 
@@ -95,12 +113,36 @@ class CutOffPassed(Refusal):
     sentence = "It is too late to change this appointment online. Please call us."
 
 
+class NeedsApproval(Refusal):
+    """A patient may ask for it, and the practice decides."""
+
+    code, status = "needs_approval", 409
+    sentence = "The practice decides about this. Please ask for it."
+
+
 # Life cycle, identity, versions
 
 
 class IllegalTransition(Refusal):
     code, status = "illegal_transition", 409
     sentence = "The appointment is in a state that does not allow this."
+
+
+class NothingToUndo(IllegalTransition):
+    code = "nothing_to_undo"
+    sentence = "There is no step of today that could be taken back."
+
+
+class RequestClosed(Refusal):
+    code, status = "request_closed", 409
+    sentence = "This request has been answered, or has lapsed."
+
+
+class PlanChanged(Refusal):
+    """What a preview showed is not what would happen now."""
+
+    code, status = "plan_changed", 409
+    sentence = "Something has changed since the preview. Please look at it again."
 
 
 class InvalidInput(Refusal):

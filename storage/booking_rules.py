@@ -1,6 +1,6 @@
 """What the booking rules say about a time, with the facts that they need read behind the lock."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -51,18 +51,20 @@ def check(
     own: diary.Except | None = None,
     length: timedelta | None = None,
     overrule: bool = False,
+    waived: Collection[policy.Rule] = (),
 ) -> Allowed:
     """What a booking at `start` needs. Raises the first rule that says no.
 
     With `overrule` staff set aside what they may (policy.BINDING is the rest); where nothing is free, the claim is to be
-    taken with `overbook`. Raises Forbidden for those who may not.
+    taken with `overbook`. Raises Forbidden for those who may not. `waived` are rules that do not count here.
     """
     book = diary.around(session, doctor, start, now, own=own)
     asked = diary.kind_of(kind)
     end = start + (length or length_at(book, kind, start))
     request = policy.Request(start, end, kind.code, by_staff=actor.is_staff)
     facts = book.facts(start)
-    policy.check(request, asked, facts, now, policy.BINDING if overrule else policy.RULES)
+    rules = policy.BINDING if overrule else [rule for rule in policy.RULES if rule not in waived]
+    policy.check(request, asked, facts, now, rules)
     if overrule:
         require(actor, "appointment.overrule", doctor)
     before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)

@@ -1,13 +1,15 @@
 """What happened to an appointment: who, when, why."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from storage.models import History, Visit, table_of
+from storage.models import Account, History, Visit, table_of
 from storage.policy import Actor
 from storage.prepared import Prepared
 
@@ -22,8 +24,25 @@ _COLUMNS = [
     "from_start",
     "to_start",
     "reason",
+    "from_end",
+    "from_doctor_id",
+    "undoes",
 ]
 _ADD = Prepared(insert(table_of(History)), _COLUMNS)
+
+
+@dataclass(frozen=True)
+class Before:
+    """A visit as it was before a move."""
+
+    start: datetime
+    end: datetime
+    status: str
+    doctor_id: int
+
+    @classmethod
+    def of(cls, visit: Visit, doctor: Account) -> Self:
+        return cls(visit.start, visit.end, visit.status, doctor.id)
 
 
 def record(
@@ -35,9 +54,12 @@ def record(
     *,
     from_status: str = "",
     from_start: datetime | None = None,
+    from_end: datetime | None = None,
+    from_doctor_id: int | None = None,
+    undoes: int | None = None,
     reason: str = "",
 ) -> None:
-    """Note a step of this visit, which has been carried out already."""
+    """Note a step of this visit, which has been carried out already. `undoes`: the step that it took back."""
     step = {
         "appointment_id": visit.appointment_id,
         "recurrence_id": visit.recurrence_id,
@@ -49,8 +71,38 @@ def record(
         "from_start": from_start,
         "to_start": visit.start,
         "reason": reason[:500],
+        "from_end": from_end,
+        "from_doctor_id": from_doctor_id,
+        "undoes": undoes,
     }
     _ADD.write(session.connection(), step)
+
+
+def moved(
+    session: Session,
+    visit: Visit,
+    actor: Actor,
+    now: datetime,
+    was: Before,
+    doctor: Account,
+    *,
+    reason: str = "",
+    undoes: int | None = None,
+) -> None:
+    """Note that this visit has another time, or `doctor`, than it had."""
+    record(
+        session,
+        visit,
+        actor,
+        "moved" if undoes is None else "undo",
+        now,
+        from_status=was.status,
+        from_start=was.start,
+        from_end=was.end,
+        from_doctor_id=None if was.doctor_id == doctor.id else was.doctor_id,
+        undoes=undoes,
+        reason=reason,
+    )
 
 
 def of_appointment(session: Session, appointment_id: UUID) -> Sequence[History]:

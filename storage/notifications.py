@@ -4,9 +4,10 @@ Each function puts a message into the outbox in the caller's transaction. The vi
 that the message speaks of; only a difference from that is worth another message.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from ical import reminders as reminder_plan
 from ical import status
 from storage import outbox
-from storage.models import Appointment, Notice, Patient, Visit
+from storage.models import Appointment, ChangeRequest, Notice, Patient, Visit
 
 # An appointment that only ends a little later is not worth a message.
 _LONGER = timedelta(minutes=10)
@@ -29,18 +30,65 @@ def confirmed(
     first = min(visits, key=lambda visit: visit.start)
     for visit in visits:
         _told(visit)
-    _send(session, "appointment_confirmed", appointment, first, now, whole=len(visits) > 1, to_confirm=to_confirm)
+    more = {"whole": len(visits) > 1, "confirm": to_confirm}
+    _send(session, "appointment_confirmed", appointment, first, now, more=more)
 
 
-def changed(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
-    """These visits have another time (or doctor) than the patient was told: one message. Nothing for past ones."""
-    _send_coming(session, "appointment_changed", appointment, visits, now)
+def changed(
+    session: Session,
+    appointment: Appointment,
+    visits: Sequence[Visit],
+    now: datetime,
+    *,
+    bulk: UUID | None = None,
+    handed_over: bool = False,
+) -> None:
+    """These visits have another time (or doctor) than the patient was told: one message. Nothing for past ones.
+
+    `bulk`: the action at once whose words go with it; `handed_over`: another doctor sees them."""
+    more = {"bulk": str(bulk) if bulk else "", "handed_over": handed_over}
+    _send_coming(session, "appointment_changed", appointment, visits, now, more)
 
 
-def cancelled(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
+def cancelled(
+    session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime, *, bulk: UUID | None = None
+) -> None:
     """These visits will not take place: one message. Nothing for past ones, nor for those that were never told."""
     told = [visit for visit in visits if visit.told_start is not None]
-    _send_coming(session, "appointment_cancelled", appointment, told, now)
+    _send_coming(session, "appointment_cancelled", appointment, told, now, {"bulk": str(bulk) if bulk else ""})
+
+
+def never_told(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
+    """The practice has agreed to what the patient booked: it is confirmed, unless they have heard of it otherwise."""
+    coming = [visit for visit in visits if visit.start > now and visit.status not in status.CANCELLED]
+    if coming and all(visit.told_start is None for visit in coming):
+        confirmed(session, appointment, coming, now)
+
+
+def on_again(session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime) -> None:
+    """Visits that the patient was told are cancelled take place after all."""
+    back = [visit for visit in visits if visit.start > now and visit.told_status in status.CANCELLED]
+    if back:
+        confirmed(session, appointment, back, now)
+
+
+def of_request(
+    session: Session, appointment: Appointment, request: ChangeRequest, template: str, now: datetime
+) -> None:
+    """What becomes of a request: asked, rejected, lapsed; or that the patient is asked to choose."""
+    outbox.add(
+        session,
+        template=template,
+        channel="email",
+        dedupe_key=f"{template}:{request.id}",
+        appointment_id=appointment.id,
+        recurrence_id=request.recurrence_id,
+        patient_id=appointment.patient_id,
+        payload={"request": str(request.id)},
+        due_at=now,
+        expires_at=max(request.old_start, now + _NEWS),
+        priority=3,
+    )
 
 
 def is_news(visit: Visit) -> bool:
@@ -94,12 +142,18 @@ def notice(
 
 
 def _send_coming(
-    session: Session, template: str, appointment: Appointment, visits: Sequence[Visit], now: datetime
+    session: Session,
+    template: str,
+    appointment: Appointment,
+    visits: Sequence[Visit],
+    now: datetime,
+    more: Mapping[str, Any],
 ) -> None:
     coming = sorted((visit for visit in visits if visit.start > now), key=lambda visit: visit.start)
     if coming:
         whole = len(coming) > 1
-        _send(session, template, appointment, coming[0], now, was=None if whole else coming[0].told_start, whole=whole)
+        was = None if whole else coming[0].told_start
+        _send(session, template, appointment, coming[0], now, was=was, more={**more, "whole": whole})
     for visit in visits:
         _told(visit)
 
@@ -112,9 +166,9 @@ def _send(
     now: datetime,
     *,
     was: datetime | None = None,
-    whole: bool = False,
-    to_confirm: bool = False,
+    more: Mapping[str, Any],
 ) -> None:
+    """`more`: what else the message says; what is empty or false stays out."""
     payload: dict[str, Any] = {
         "start": visit.start.isoformat(),
         "end": visit.end.isoformat(),
@@ -128,9 +182,9 @@ def _send(
         channel="email",
         dedupe_key=f"{template}:{appointment.id}:{visit.recurrence_id}:{appointment.version}",
         appointment_id=appointment.id,
-        recurrence_id="" if whole else visit.recurrence_id,
+        recurrence_id="" if more.get("whole") else visit.recurrence_id,
         patient_id=appointment.patient_id,
-        payload=payload | {name: True for name, value in (("whole", whole), ("confirm", to_confirm)) if value},
+        payload=payload | {name: value for name, value in more.items() if value},
         due_at=now,
         expires_at=visit.start,
         priority=3,

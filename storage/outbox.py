@@ -7,8 +7,8 @@ cancelled. Rows hold ids and instants; names, addresses and links are put in at 
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,9 @@ from storage.db import Database
 from storage.models import (
     Account,
     Appointment,
+    BulkAction,
+    ChangeRequest,
+    FollowUp,
     Notice,
     Offer,
     OutboxMessage,
@@ -60,7 +63,17 @@ _ADD = {
 _FIRST_WAIT = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(minutes=5)
 # Who has no e-mail address gets these by SMS instead.
-_URGENT = frozenset({"appointment_changed", "appointment_cancelled", "waitlist_offer", "manage_links"})
+_URGENT = frozenset(
+    {
+        "appointment_changed",
+        "appointment_cancelled",
+        "waitlist_offer",
+        "manage_links",
+        "request_rejected",
+        "request_lapsed",
+        "choose_another",
+    }
+)
 _COMING = frozenset({"scheduled", "confirmed", "rescheduled"})
 
 
@@ -106,8 +119,13 @@ class Message:
     others: tuple[str, ...] = ()
     # The doctor made the appointment: the patient is asked whether it suits
     to_confirm: bool = False
-    # For staff_notice
+    # For staff_notice; and what the practice says with a change, a cancellation or its answer to a request
     text: str = ""
+    # Another doctor than before
+    handed_over: bool = False
+    # Of a request: book, reschedule, cancel or choose, and the time that is asked for
+    request: str = ""
+    wanted: Time | None = None
 
 
 @dataclass(frozen=True)
@@ -329,6 +347,39 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         calendar=calendar,
         others=others,
         to_confirm=bool(row.payload.get("confirm")),
+        text=_words_of(session, row),
+        handed_over=bool(row.payload.get("handed_over")),
+    )
+
+
+def _words_of(session: Session, row: OutboxMessage) -> str:
+    """What the practice says with an action at once."""
+    done = session.get(BulkAction, UUID(row.payload["bulk"])) if row.payload.get("bulk") else None
+    return "" if done is None else done.message
+
+
+def _of_request(session: Session, row: OutboxMessage, now: datetime) -> Message | Stale | Later:
+    request = session.get_one(ChangeRequest, UUID(row.payload["request"]))
+    state = {"request_rejected": "rejected", "request_lapsed": "lapsed"}.get(row.template, "open")
+    if request.state != state:
+        return Stale("status")
+    appointment = session.get_one(Appointment, request.appointment_id)
+    doctor = session.get_one(Account, appointment.doctor_id)
+    meant = select(Visit).where(Visit.appointment_id == appointment.id).order_by(Visit.start)
+    if request.kind != "book":
+        meant = meant.where(Visit.recurrence_id == request.recurrence_id)
+    visits = session.scalars(meant).all()
+    to_patient = _to_patient(session, row, appointment.patient_id, doctor, link=("manage", appointment.id))
+    if isinstance(to_patient, Stale):
+        return to_patient
+    zone = timezones.zone(doctor.timezone)
+    return replace(
+        to_patient,
+        times=tuple(_time(visit.start, visit.end, zone) for visit in visits),
+        wanted=_time(request.start, request.end, zone) if request.start and request.end else None,
+        request=request.kind,
+        until=request.expires_at.astimezone(zone),
+        text=request.reason if request.kind == "choose" else request.answer,
     )
 
 
@@ -355,6 +406,20 @@ def _of_offer(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         span=(offer.start, offer.end),
         until=offer.expires_at,
     )
+
+
+def _of_follow_up(session: Session, row: OutboxMessage, now: datetime) -> Message | Stale | Later:
+    found = session.get(FollowUp, UUID(row.payload["follow_up"]))
+    if found is None or found.status not in ("proposed", "overdue"):
+        return Stale("status")
+    seen = session.get(Visit, (found.appointment_id, found.recurrence_id))
+    if seen is not None and seen.status != "completed":
+        # The doctor has taken the completion back.
+        return Stale("status")
+    doctor = session.get_one(Account, found.doctor_id)
+    zone = timezones.zone(doctor.timezone)
+    days = datetime.combine(found.due_from, time(), zone), datetime.combine(found.due_to, time(), zone)
+    return _to_patient(session, row, found.patient_id, doctor, link=("follow-up", found.id), span=days)
 
 
 def _of_links(session: Session, row: OutboxMessage, now: datetime) -> Message | Stale | Later:
@@ -409,6 +474,12 @@ _READERS: dict[str, Callable[[Session, OutboxMessage, datetime], Message | Stale
     "appointment_reminder": _of_visit,
     "waitlist_joined": _of_entry,
     "waitlist_offer": _of_offer,
+    "request_received": _of_request,
+    "request_rejected": _of_request,
+    "request_lapsed": _of_request,
+    "choose_another": _of_request,
+    "follow_up": _of_follow_up,
+    "follow_up_overdue": _of_follow_up,
     "manage_links": _of_links,
     "staff_notice": _of_notice,
 }

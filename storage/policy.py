@@ -95,6 +95,12 @@ RULES: dict[str, dict[str, Scope]] = {
     "appointment.confirm": _PARTIES,
     # arrive, start, complete, no-show, cancel in the doctor's name
     "appointment.status": _STAFF,
+    # what patients ask for: staff answer, and whoever asked may take it back
+    "request.read": _PARTIES,
+    "request.decide": _STAFF,
+    "request.withdraw": _PARTIES,
+    # the visits of a doctor who cannot come, all at once
+    "bulk.change": _STAFF,
     "doctor_notes.read": {"doctor": "own"},
     "doctor_notes.write": {"doctor": "own"},
     # ORGANIZER and ATTENDEE in a calendar app: in another account's app the event would be somebody else's, and locked

@@ -9,7 +9,7 @@ from datetime import datetime
 from storage import leases
 from storage.db import Database
 from storage.settings import Settings
-from tasks import outbox, recurrence, reminders, waitlist
+from tasks import follow_ups, outbox, recurrence, reminders, requests, waitlist
 
 Clock = Callable[[], datetime]
 
@@ -26,7 +26,9 @@ class Job:
 JOBS = {
     "outbox": Job(outbox.run, outbox.is_due, 2),
     "reminders": Job(reminders.run, reminders.is_due, 15),
+    "requests": Job(requests.run, requests.is_due, 60),
     "waitlist": Job(waitlist.run, waitlist.is_due, 10),
+    "follow_ups": Job(follow_ups.run, follow_ups.is_due, 3600),
     "recurrence": Job(recurrence.run, recurrence.is_due, 86_400),
 }
 

@@ -82,7 +82,11 @@ def _changed(m: Message) -> _Parts:
     was = (("Before", f"{m.was:%A}, {m.was.day} {m.was:%B %Y}, {m.was:%H:%M}"),) if m.was else ()
     return _Parts(
         subject=f"Your appointment is now on {brief(m.times[0])}",
-        lines=("your appointment has a new time.",),
+        lines=(
+            *(("another doctor sees you at your appointment.",) if m.handed_over else ()),
+            *(("your appointment has a new time.",) if m.was or not m.handed_over else ()),
+            *_said(m),
+        ),
         facts=(*_facts(m), *was),
         button="See, move or cancel",
         link=m.link,
@@ -95,7 +99,10 @@ def _cancelled(m: Message) -> _Parts:
     many = len(m.times) > 1
     return _Parts(
         subject=f"Your appointment on {brief(m.times[0])} is cancelled",
-        lines=("these appointments will not take place:" if many else "this appointment will not take place:",),
+        lines=(
+            *_said(m),
+            "these appointments will not take place:" if many else "this appointment will not take place:",
+        ),
         facts=_facts(m),
         button="Find another time",
         link=m.link,
@@ -142,6 +149,102 @@ def _offer(m: Message) -> _Parts:
     )
 
 
+_WISHES = {
+    "book": "for this appointment",
+    "reschedule": "to move your appointment",
+    "cancel": "to cancel your appointment",
+}
+
+
+def _request_received(m: Message) -> _Parts:
+    wish = _WISHES.get(m.request, "")
+    stays = "" if m.request == "book" else " Until then your appointment stays as it is."
+    return _Parts(
+        subject=f"We have your request: {brief(_asked(m))}",
+        lines=(f"you have asked us {wish}. It is not confirmed yet: we answer by e-mail.{stays}",),
+        facts=_request_facts(m),
+        button="See or take back your request",
+        link=m.link,
+    )
+
+
+def _request_rejected(m: Message) -> _Parts:
+    stands = "" if m.request == "book" else " Your appointment stays as it was."
+    return _Parts(
+        subject=f"We cannot do what you asked: {brief(_asked(m))}",
+        lines=(f"we are sorry: we cannot do what you asked us.{stands}", *_said(m)),
+        facts=_request_facts(m),
+        button="Find another time" if m.request == "book" else "See your appointment",
+        link=m.link,
+        short=f"{m.clinic}: we cannot do what you asked for {brief(_asked(m))}.{stands} {m.link}",
+    )
+
+
+def _request_lapsed(m: Message) -> _Parts:
+    stands = "The appointment does not take place." if m.request == "book" else "Your appointment stays as it was."
+    return _Parts(
+        subject=f"Your request could not be answered: {brief(_asked(m))}",
+        lines=(f"we are sorry: nobody could answer your request in time. {stands}", *_said(m)),
+        facts=_request_facts(m),
+        button="Find another time" if m.request == "book" else "See your appointment",
+        link=m.link,
+        after=("Please call us if you need help.",),
+        short=f"{m.clinic}: your request for {brief(_asked(m))} was not answered in time. {stands} {m.link}",
+    )
+
+
+def _choose_another(m: Message) -> _Parts:
+    until = f"{m.until:%H:%M} on {m.until:%A}, {m.until.day} {m.until:%B}" if m.until else ""
+    return _Parts(
+        subject=f"Please choose another time for {brief(m.times[0])}",
+        lines=(f"{m.doctor} cannot come at the time of your appointment.", *_said(m), "Please choose another time:"),
+        facts=(*_facts(m), ("Choose until", until)),
+        button="Choose another time",
+        link=m.link,
+        after=("If you choose none, the appointment is cancelled then, and we tell you.",),
+        short=f"{m.clinic}: {brief(m.times[0])} cannot take place. Choose another time: {m.link}",
+    )
+
+
+def _asked(m: Message) -> Time:
+    return m.wanted or m.times[0]
+
+
+def _request_facts(m: Message) -> tuple[tuple[str, str], ...]:
+    wanted = (("Asked for", f"{day(m.wanted)}, {hour(m.wanted)}"),) if m.wanted else ()
+    return (*_facts(m), *wanted)
+
+
+def _said(m: Message) -> tuple[str, ...]:
+    """The practice's own words."""
+    return tuple(line.strip() for line in m.text.splitlines() if line.strip())
+
+
+def _follow_up(m: Message) -> _Parts:
+    first, last = m.times[0].start, m.times[0].end
+    days = f"between {first.day} {first:%B} and {last.day} {last:%B %Y}"
+    return _Parts(
+        subject=f"Please choose a time for your next appointment at {m.clinic}",
+        lines=(f"{m.doctor} would like to see you again {days}.",),
+        button="Choose a time",
+        link=m.link,
+        after=("If none of the times suits you, call us.",),
+        short=f"{m.clinic}: {m.doctor} would like to see you again {days}. Choose a time: {m.link}",
+    )
+
+
+def _follow_up_overdue(m: Message) -> _Parts:
+    last = m.times[0].end
+    return _Parts(
+        subject=f"Your next appointment at {m.clinic} is not booked yet",
+        lines=(f"{m.doctor} wanted to see you again by {last.day} {last:%B %Y}, and no time is booked yet.",),
+        button="Choose a time",
+        link=m.link,
+        after=("If you do not need it any more, you need not do anything.",),
+        short=f"{m.clinic}: your next appointment is not booked yet. Choose a time: {m.link}",
+    )
+
+
 def _links(m: Message) -> _Parts:
     links = tuple((f"{brief(time)}, {doctor}", link) for time, doctor, link in m.visits)
     first = m.visits[0]
@@ -171,6 +274,12 @@ _WORDS: dict[str, Callable[[Message], _Parts]] = {
     "appointment_reminder": _reminder,
     "waitlist_joined": _joined,
     "waitlist_offer": _offer,
+    "request_received": _request_received,
+    "request_rejected": _request_rejected,
+    "request_lapsed": _request_lapsed,
+    "choose_another": _choose_another,
+    "follow_up": _follow_up,
+    "follow_up_overdue": _follow_up_overdue,
     "manage_links": _links,
     "staff_notice": _notice,
 }

@@ -156,7 +156,7 @@ class ChangeRequest(Base):
     state: Mapped[str] = mapped_column(String(16), default="open")
     # When the visit was as it was asked
     old_start: Mapped[datetime]
-    # The wanted time and doctor
+    # The wanted time and doctor; for choose: the doctor who cannot come
     start: Mapped[datetime | None]
     end: Mapped[datetime | None]
     doctor_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
