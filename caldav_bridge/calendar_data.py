@@ -92,7 +92,7 @@ def _part(element: Element) -> Part:
 
 def apply(wanted: CalendarData, text: str, zone: tzinfo) -> tuple[str, int]:
     """The text to send, and how many instances it was expanded to. Raises TooManyInstances."""
-    calendar = lines.parse(text)
+    calendar = lines.parse(_with_crlf(text))
     if wanted.expand is not None:
         text, count = expanded(calendar, wanted.expand, zone)
         return (text, count) if wanted.part is None else (chosen(lines.parse(text), wanted.part).text(), count)
@@ -101,6 +101,11 @@ def apply(wanted: CalendarData, text: str, zone: tzinfo) -> tuple[str, int]:
     if wanted.part is not None:
         calendar = chosen(calendar, wanted.part)
     return calendar.text(), 0
+
+
+def _with_crlf(text: str) -> str:
+    """The text with the line ends of RFC 5545 §3.1: what is written anew has them, and what is kept may not."""
+    return text if text.count("\n") == text.count("\r\n") else text.replace("\r\n", "\n").replace("\n", "\r\n")
 
 
 def expanded(calendar: Component, span: TimeRange, zone: tzinfo) -> tuple[str, int]:

@@ -5,6 +5,7 @@ the version that it was made of, and what is equal there is replaced by what is 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -42,80 +43,83 @@ def base_of(put: Component, current: Component, versions: Iterable[str]) -> Comp
     return None
 
 
+@dataclass(frozen=True)
+class _Side:
+    """A component as one of the three has it, with the calendar that its time zones stand in."""
+
+    component: Component
+    calendar: Component
+    zone: ZoneInfo
+
+    def when(self) -> tuple[datetime, datetime, bool] | None:
+        return None if self.component.first("DTSTART") is None else span(self.component, self.zone, self.calendar)
+
+    def moments(self, name: str) -> set[datetime]:
+        return compare.moments(self.component, name, self.calendar, self.zone)
+
+    def rules(self) -> list[dict[str, list[str]]]:
+        return sorted(map(compare.rule, self.component.lines("RRULE")), key=repr)
+
+    def alarms(self) -> list[list[str]]:
+        return sorted(map(compare.alarm_key, self.component.components("VALARM")))
+
+    def visible(self) -> tuple[object, ...]:
+        return (self.when(), *(_said(self.component, name) for name in _TEXTS))
+
+
 def rebase(put: Component, base: Component, current: Component, zone: ZoneInfo) -> Component:
     """`put` with what it has in common with `base` taken from `current`. Both are stored forms."""
     result = put.copy()
-    old, new = parse(served(base)), parse(served(current))
-    old_head, new_head, head = master(old), master(new), master(result)
-    if head is not None and old_head is not None and new_head is not None:
-        _rebase_component(head, result, old_head, old, new_head, new, zone)
-        _rebase_repetition(head, result, old_head, old, new_head, new, zone)
-    theirs, before, now = (compare.by_id(calendar, zone) for calendar in (result, old, new))
+    calendars = (result, parse(served(base)), parse(served(current)))
+    heads = [_Side(head, each, zone) for each in calendars if (head := master(each)) is not None]
+    if len(heads) == len(calendars):
+        _rebase_component(*heads)
+        _rebase_repetition(*heads)
+    theirs, before, now = (
+        {name: _Side(override, each, zone) for name, override in compare.by_id(each, zone).items()}
+        for each in calendars
+    )
     for recurrence_id, override in theirs.items():
         if recurrence_id not in before:
             continue
         if recurrence_id in now:
-            _rebase_component(override, result, before[recurrence_id], old, now[recurrence_id], new, zone)
-        elif _visible(override, result, zone) == _visible(before[recurrence_id], old, zone):
-            result.children = [child for child in result.children if child is not override]
-    result.children += [now[each].copy() for each in now if each not in before and each not in theirs]
+            _rebase_component(override, before[recurrence_id], now[recurrence_id])
+        elif override.visible() == before[recurrence_id].visible():
+            result.children = [child for child in result.children if child is not override.component]
+    result.children += [now[each].component.copy() for each in now if each not in before and each not in theirs]
     return result
 
 
-def _rebase_component(
-    mine: Component,
-    put: Component,
-    old: Component,
-    base: Component,
-    new: Component,
-    current: Component,
-    zone: ZoneInfo,
-) -> None:
-    if _when(mine, put, zone) == _when(old, base, zone):
-        mine.remove(*_TIMES)
-        start, end, _all_day = span(new, zone, current)
-        mine.add("DTSTART", utc_text(start))
-        mine.add("DTEND", utc_text(end))
+def _rebase_component(mine: _Side, old: _Side, new: _Side) -> None:
+    event = mine.component
+    if mine.when() == old.when():
+        event.remove(*_TIMES)
+        start, end, _all_day = span(new.component, new.zone, new.calendar)
+        event.add("DTSTART", utc_text(start))
+        event.add("DTEND", utc_text(end))
     for name in _TEXTS:
-        if mine.first(name) is not None and _said(mine, name) == _said(old, name):
-            _take(mine, new, name)
-    if sorted(category_list(mine)) == sorted(category_list(old)):
-        _take(mine, new, "CATEGORIES")
-    alarms = [sorted(map(compare.alarm_key, each.components("VALARM"))) for each in (mine, old)]
-    if alarms[0] == alarms[1]:
-        mine.children = [*mine.lines(), *(alarm.copy() for alarm in new.components("VALARM"))]
+        if event.first(name) is not None and _said(event, name) == _said(old.component, name):
+            _take(event, new.component, name)
+    if sorted(category_list(event)) == sorted(category_list(old.component)):
+        _take(event, new.component, "CATEGORIES")
+    if mine.alarms() == old.alarms():
+        event.children = [*event.lines(), *(alarm.copy() for alarm in new.component.components("VALARM"))]
 
 
-def _rebase_repetition(
-    mine: Component,
-    put: Component,
-    old: Component,
-    base: Component,
-    new: Component,
-    current: Component,
-    zone: ZoneInfo,
-) -> None:
-    rules = [sorted(map(compare.rule, each.lines("RRULE")), key=repr) for each in (mine, old)]
-    if rules[0] == rules[1]:
-        _take(mine, new, "RRULE")
-    if compare.moments(mine, "RDATE", put, zone) == compare.moments(old, "RDATE", base, zone):
-        _take(mine, new, "RDATE")
-    theirs, before = compare.moments(mine, "EXDATE", put, zone), compare.moments(old, "EXDATE", base, zone)
-    mine.remove("EXDATE")
-    for moment in sorted((compare.moments(new, "EXDATE", current, zone) | (theirs - before)) - (before - theirs)):
-        mine.add("EXDATE", utc_text(moment))
+def _rebase_repetition(mine: _Side, old: _Side, new: _Side) -> None:
+    event = mine.component
+    if mine.rules() == old.rules():
+        _take(event, new.component, "RRULE")
+    if mine.moments("RDATE") == old.moments("RDATE"):
+        _take(event, new.component, "RDATE")
+    theirs, before = mine.moments("EXDATE"), old.moments("EXDATE")
+    event.remove("EXDATE")
+    for moment in sorted((new.moments("EXDATE") | (theirs - before)) - (before - theirs)):
+        event.add("EXDATE", utc_text(moment))
 
 
 def _head(calendar: Component) -> Component:
     return master(calendar) or calendar.components("VEVENT")[0]
-
-
-def _when(component: Component, calendar: Component, zone: ZoneInfo) -> tuple[datetime, datetime, bool] | None:
-    return None if component.first("DTSTART") is None else span(component, zone, calendar)
-
-
-def _visible(component: Component, calendar: Component, zone: ZoneInfo) -> tuple[object, ...]:
-    return (_when(component, calendar, zone), *(_said(component, name) for name in _TEXTS))
 
 
 def _said(component: Component, name: str) -> list[str]:

@@ -233,6 +233,15 @@ def test_expand_gives_each_occurrence_in_utc(filled: Dav) -> None:
     assert "RRULE" not in text and "EXDATE" not in text and "VTIMEZONE" not in text and "Rounds (moved)" in text
 
 
+def test_expanding_a_text_with_bare_line_feeds_gives_the_line_ends_of_the_rfc(lee: Dav) -> None:
+    text = event("bare", "20261123T090000", "20261123T100000", "RRULE:FREQ=DAILY;COUNT=3").replace("\r\n", "\n")
+    assert lee.put("/lee/personal/bare.ics", text).status == 201
+    data = '<C:calendar-data><C:expand start="20261101T000000Z" end="20261201T000000Z"/></C:calendar-data>'
+    body = lee.query("/lee/personal/", '<C:comp-filter name="VEVENT"/>', data).data["bare.ics"]
+    assert body.count("BEGIN:VEVENT") == 3
+    assert body.count("\n") == body.count("\r\n")
+
+
 def test_expand_keeps_whole_days_as_dates(filled: Dav) -> None:
     data = '<C:calendar-data><C:expand start="20261126T000000Z" end="20261127T000000Z"/></C:calendar-data>'
     text = filled.query("/lee/personal/", DAY.format("20261126", "20261127"), data).data["day.ics"]
