@@ -1,6 +1,7 @@
 """A new appointment as it is asked for, and the event that it becomes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ from ical import appointment as appointment_text
 from ical import timezones
 from ical.errors import InvalidInput
 from ical.lines import Component
+from ical.series import Decision, OnConflict
 from storage import links, notifications, visits
 from storage.models import Account, Appointment, AppointmentType, Patient
 from storage.settings import Settings
@@ -25,9 +27,12 @@ class NewAppointment:
     reason: str = ""
     patient_notes: str = ""
     rrule: str | None = None
-    # refuse, skip or move the occurrences that are not free
-    on_conflict: str = "refuse"
+    # For the occurrences of a series: what was chosen for some, and for others that are not free
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    on_conflict: OnConflict = "refuse"
     parent: UUID | None = None
+    # Of that parent, which the booking closes
+    follow_up: UUID | None = None
     plan: tuple[tuple[int, str], ...] | None = None
 
 

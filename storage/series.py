@@ -1,79 +1,235 @@
-"""Series: one RRULE booked at once, with a decision for each occurrence that is not free. RFC 5545 §3.8.5."""
+"""Series: one RRULE booked at once, with a decision for each occurrence that is not free. RFC 5545 §3.8.5.
 
-from dataclasses import dataclass
+The doctor's diary is read once for the whole series, and ical.series decides.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
-from ical import guard, recurrence, times, timezones
-from ical.diary import booking_horizon, lengths_at
+from ical import policy, recurrence, series, slots, timezones
+from ical.diary import Busy, Taken, Window, booking_horizon
 from ical.errors import Refusal, SeriesConflict, SlotTaken
 from ical.lines import Component
-from storage import booking_rules, claims, diary, drafts, slots
-from storage.models import Account, AppointmentType
-from storage.policy import Actor
+from ical.series import Decision, Outcome, Outlook, Planned
+from storage import audit, booking_rules, diary, drafts
+from storage.models import Account, Appointment, AppointmentType, Claim
+from storage.policy import Actor, can
 
-_ALTERNATIVES = 3
-_ALTERNATIVES_WITHIN = timedelta(days=14)
+_Item = TypeVar("_Item", Window, Busy, Taken)
+
+_DAY = timedelta(days=1)
+# How far from an occurrence in conflict another time is looked for.
+_AROUND = timedelta(days=14)
 
 
 @dataclass(frozen=True)
-class OccurrenceResult:
-    """What became of one occurrence of a booked series. `outcome`: booked, skipped or moved."""
+class Plan:
+    """The event of a series, and what becomes of each occurrence. `windows`: the working hours about them."""
 
-    recurrence_id: str
-    start: datetime
-    end: datetime
-    outcome: str
+    calendar: Component
+    outcomes: list[Outcome]
+    windows: Sequence[Window] | None
 
 
-def plan(
-    session: Session, doctor: Account, new: drafts.NewAppointment, actor: Actor, now: datetime
-) -> tuple[Component, list[OccurrenceResult]]:
-    """The event of a whole series, every occurrence checked, with the ones in conflict decided as asked."""
-    zone = timezones.zone(doctor.timezone)
-    resource = claims.resource_of(session, doctor.id) or 0
-    book = diary.around(session, doctor, new.start, now)
-    lengths = lengths_at(book.windows, diary.kind_of(new.kind), new.start)
-    length = lengths[0] if lengths else timedelta(minutes=doctor.slot_minutes)
-    calendar = drafts.event(session, doctor, new, new.start + length, now)
-    guard.check(calendar.text().encode())
-    until = recurrence.last_end(calendar, zone)
-    if until is None:
-        # "Every week" reaches as far as can be booked, and is not taken up again behind that by itself.
-        horizon = booking_horizon(diary.kind_of(new.kind), now, zone)
-        until = max(horizon, new.start + length) - timedelta(seconds=1)
-        head = recurrence.master(calendar) or calendar.components("VEVENT")[0]
-        head.set("RRULE", f"{(new.rrule or '').strip().rstrip(';')};UNTIL={times.utc_text(until)}")
-    results, conflicts = [], []
-    for occurrence in recurrence.occurrences(calendar, zone, new.start, until, limit=500):
-        result = OccurrenceResult(occurrence.recurrence_id, occurrence.start, occurrence.end, "booked")
-        try:
-            booking_rules.check(session, doctor, resource, occurrence.start, new.kind, actor, now, length=length)
-        except Refusal:
-            nearest = _nearest(session, doctor, occurrence.start, new.kind, now)
-            if new.on_conflict == "skip":
-                recurrence.add_exdate(calendar, occurrence.recurrence_id, zone)
-                result = OccurrenceResult(occurrence.recurrence_id, occurrence.start, occurrence.end, "skipped")
-            elif new.on_conflict == "move" and nearest:
-                override = recurrence.make_override(calendar, occurrence.recurrence_id, zone)
-                appointment_text.set_times(override, nearest[0], nearest[0] + length, zone, now)
-                result = OccurrenceResult(occurrence.recurrence_id, nearest[0], nearest[0] + length, "moved")
-            else:
-                conflicts.append((occurrence.start, nearest))
-        results.append(result)
+@dataclass(frozen=True)
+class Preview:
+    """How a series would stand with one doctor. Nothing is written."""
+
+    doctor: Account
+    occurrences: list[Outlook]
+
+
+class Times:
+    """A doctor's time for one kind of appointment, as ical.series asks for it. Its book is looked at day by day: a year
+    of it is long."""
+
+    def __init__(self, book: diary.Book, kind: AppointmentType, actor: Actor, now: datetime) -> None:
+        self._book, self._kind, self._actor, self._now = book, kind, actor, now
+        self._asked = diary.kind_of(kind)
+        self._windows = _by_day(book.windows)
+        self._busy = _by_day(book.busy)
+        self._taken = _by_day(book.taken)
+        self._free: list[datetime] | None = None
+
+    def why_not(self, start: datetime, end: datetime) -> list[Refusal]:
+        return booking_rules.refusals(self._at(start, end), start, end, self._kind, self._actor, self._now)
+
+    def may_overrule(self, start: datetime, end: datetime) -> bool:
+        facts = self._at(start, end).facts(start)
+        request = policy.Request(start, end, self._kind.code, by_staff=self._actor.is_staff)
+        bound = any(rule(request, self._asked, facts, self._now) for rule in policy.BINDING)
+        return not bound and can(self._actor, "appointment.overrule", self._book.doctor)
+
+    def take(self, start: datetime, end: datetime) -> None:
+        near = self._at(start, end)
+        near.take(start, end, self._asked)
+        self._book.taken.append(near.taken[-1])
+        _into_days(self._taken, near.taken[-1])
+
+    def near(self, start: datetime) -> Iterable[datetime]:
+        if self._free is None:
+            self._free = self._offered()
+        return sorted(
+            (at for at in self._free if abs(at - start) <= _AROUND and at != start),
+            key=lambda at: (abs(at - start), at),
+        )
+
+    def windows(self, outcomes: Iterable[Outcome]) -> list[Window]:
+        """The working hours about these times."""
+        days = {day for each in outcomes for day in range(each.start.toordinal(), each.end.toordinal() + 1)}
+        return _of_days(self._windows, sorted(days))
+
+    def _at(self, start: datetime, end: datetime) -> diary.Book:
+        """What stands about a time: its day and those beside it."""
+        days = range((start - _DAY).toordinal(), (end + _DAY).toordinal() + 1)
+        return replace(
+            self._book,
+            windows=_of_days(self._windows, days),
+            busy=_of_days(self._busy, days),
+            taken=_of_days(self._taken, days),
+        )
+
+    def _offered(self) -> list[datetime]:
+        book = self._book
+        found = slots.free_slots(
+            book.windows,
+            book.busy,
+            book.taken,
+            self._asked,
+            self._now,
+            book.zone,
+            booked_per_day=book.booked,
+            daily_maximum=book.doctor.daily_maximum,
+        )
+        return [slot.start for slot in found]
+
+
+def plan(session: Session, doctor: Account, new: drafts.NewAppointment, actor: Actor, now: datetime) -> Plan:
+    """The event of a whole series, every occurrence checked, with the ones in conflict decided as asked.
+
+    Raises SeriesConflict, or InvalidInput for the rule or a decision.
+    """
+    read = _read(session, [doctor], new.start, new.kind, new.rrule or "", now)[doctor.id]
+    times = Times(read.book, new.kind, actor, now)
+    outcomes, conflicts = series.decide(read.wanted, new.decisions, new.on_conflict, times)
     if conflicts:
         raise SeriesConflict(conflicts)
-    if not any(result.outcome != "skipped" for result in results):
+    kept = [outcome for outcome in outcomes if outcome.outcome != "skipped"]
+    if not kept:
         raise SlotTaken("None of these times is free.")
-    return calendar, results
+    calendar = drafts.event(session, doctor, replace(new, rrule=read.rrule), new.start + read.length, now)
+    _write_outcomes(calendar, outcomes, read.book, now)
+    overruled = any(outcome.overruled for outcome in kept)
+    return Plan(calendar, outcomes, None if overruled else times.windows(kept))
 
 
-def _nearest(
-    session: Session, doctor: Account, start: datetime, kind: AppointmentType, now: datetime
-) -> list[datetime]:
-    """The free times nearest to `start`, at most three of them."""
-    first = max(start - _ALTERNATIVES_WITHIN, now)
-    found = slots.free_slots(session, [doctor], first, start + _ALTERNATIVES_WITHIN, kind, now)
-    return sorted((slot.start for slot in found), key=lambda at: (abs(at - start), at))[:_ALTERNATIVES]
+def preview(
+    session: Session,
+    doctors: Sequence[Account],
+    start: datetime,
+    kind: AppointmentType,
+    rrule: str,
+    decisions: Mapping[str, Decision],
+    *,
+    actor: Actor,
+    now: datetime,
+    ticket: UUID | None = None,
+) -> Preview:
+    """How each occurrence would stand, with whoever of `doctors` has the fewest conflicts. `ticket`: a hold of the
+    caller's, which is not in the way. Raises InvalidInput for the rule or a decision."""
+    found = []
+    for doctor_id, read in _read(session, doctors, start, kind, rrule, now).items():
+        if ticket is not None:
+            _let_go(session, read.book, ticket)
+        looked = series.preview(read.wanted, decisions, Times(read.book, kind, actor, now))
+        found.append((sum(1 for each in looked if each.because), doctor_id, Preview(read.book.doctor, looked)))
+    return min(found, key=lambda each: each[0])[2]
+
+
+def note_overruled(
+    session: Session,
+    appointment: Appointment,
+    overruled: Mapping[str, Sequence[Refusal]],
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """The audit keeps which rules were set aside, and for which occurrences."""
+    if overruled:
+        rules = {recurrence_id: [each.code for each in refusals] for recurrence_id, refusals in overruled.items()}
+        audit.record(session, actor, "appointment.overruled", f"appointment:{appointment.id}", {"rules": rules}, now)
+
+
+# Steps
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is known of a series with one doctor: its rule, its occurrences, how long each is, and the diary."""
+
+    rrule: str
+    wanted: list[Planned]
+    length: timedelta
+    book: diary.Book
+
+
+def _read(
+    session: Session, doctors: Sequence[Account], start: datetime, kind: AppointmentType, rrule: str, now: datetime
+) -> dict[int, _Read]:
+    """The diaries of these doctors about the whole series, in a constant number of statements."""
+
+    def planned(doctor: Account, length: timedelta) -> tuple[str, list[Planned]]:
+        zone = timezones.zone(doctor.timezone)
+        return series.planned(start, length, zone, rrule, booking_horizon(diary.kind_of(kind), now, zone))
+
+    first, last = start, start
+    for doctor in doctors:
+        wanted = planned(doctor, timedelta(minutes=kind.minutes or doctor.slot_minutes))[1]
+        first, last = min(first, wanted[0].start), max(last, wanted[-1].start)
+    # What lies beyond the booking window is in conflict with that alone.
+    bound = max(start, now + timedelta(days=kind.window_days))
+    books = diary.open_books(session, doctors, first - _AROUND, min(last, bound) + _AROUND, now)
+    found = {}
+    for doctor in doctors:
+        length = booking_rules.length_at(books[doctor.id], kind, start)
+        found[doctor.id] = _Read(*planned(doctor, length), length, books[doctor.id])
+    return found
+
+
+def _let_go(session: Session, book: diary.Book, ticket: UUID) -> None:
+    """The minutes of a hold count as free."""
+    held = session.scalars(select(Claim).where(Claim.ticket == ticket, Claim.resource_id == book.resource_id)).all()
+    for claim in held:
+        book.taken[:] = [each for each in book.taken if each != Taken(claim.start, claim.end, claim.seat)]
+
+
+def _write_outcomes(calendar: Component, outcomes: Iterable[Outcome], book: diary.Book, now: datetime) -> None:
+    for outcome in outcomes:
+        if outcome.outcome == "skipped":
+            recurrence.add_exdate(calendar, outcome.recurrence_id, book.zone)
+        elif outcome.outcome == "moved":
+            override = recurrence.make_override(calendar, outcome.recurrence_id, book.zone)
+            appointment_text.set_times(override, outcome.start, outcome.end, book.zone, now)
+
+
+def _by_day(items: Iterable[_Item]) -> dict[int, list[_Item]]:
+    days: dict[int, list[_Item]] = {}
+    for item in items:
+        _into_days(days, item)
+    return days
+
+
+def _into_days(days: dict[int, list[_Item]], item: _Item) -> None:
+    for day in range(item.start.toordinal(), item.end.toordinal() + 1):
+        days.setdefault(day, []).append(item)
+
+
+def _of_days(days: Mapping[int, list[_Item]], wanted: Iterable[int]) -> list[_Item]:
+    """Each once, though it may reach over midnight. Two that are equal are two."""
+    return list({id(item): item for day in wanted for item in days.get(day, ())}.values())

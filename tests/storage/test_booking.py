@@ -169,9 +169,9 @@ def test_a_series_in_conflict_is_refused_with_alternatives(practice, at):
     practice.book(at(9, day=7))
     with pytest.raises(SeriesConflict) as caught:
         practice.book(at(9), name="Anna Koller", rrule="FREQ=WEEKLY;COUNT=3")
-    [(start, alternatives)] = caught.value.conflicts
-    assert start == at(9, day=7)
-    assert alternatives == [at(8, 40, day=7), at(9, 20, day=7), at(8, 20, day=7)]
+    [conflict] = caught.value.conflicts
+    assert (conflict.start, [why.code for why in conflict.because]) == (at(9, day=7), ["slot_taken"])
+    assert conflict.alternatives == (at(8, 40, day=7), at(9, 20, day=7), at(8, 20, day=7))
 
 
 @pytest.mark.parametrize(("choice", "outcomes"), [("skip", 2), ("move", 3)])

@@ -65,8 +65,13 @@ def of_refusal(refusal: Refusal) -> Response:
     headers: dict[str, str] = {}
     if isinstance(refusal, SeriesConflict):
         more["conflicts"] = [
-            {"start": start.isoformat(), "alternatives": [other.isoformat() for other in alternatives]}
-            for start, alternatives in refusal.conflicts
+            {
+                "recurrence_id": each.recurrence_id,
+                "start": each.start.isoformat(),
+                "because": [{"code": why.code, "text": why.sentence} for why in each.because],
+                "alternatives": [other.isoformat() for other in each.alternatives],
+            }
+            for each in refusal.conflicts
         ]
     if isinstance(refusal, TooManyAttempts):
         headers["Retry-After"] = str(refusal.seconds)

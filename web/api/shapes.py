@@ -41,7 +41,9 @@ class ProblemDocument(Reply):
 
 
 class Conflict(Reply):
+    recurrence_id: str
     start: datetime
+    because: "list[Because]"
     alternatives: list[datetime]
 
 
@@ -129,6 +131,21 @@ class BookedOccurrence(Reply):
     start: datetime
     end: datetime
     status: Literal["booked", "skipped", "moved"]
+
+
+class SeriesOutlook(Reply):
+    recurrence_id: str
+    start: datetime
+    end: datetime
+    action: Literal["keep", "skip", "move"] = Field(description="As decided; keep where nothing was.")
+    free: bool
+    because: list[Because] = Field(description="What is in the way.")
+    alternatives: list[datetime] = Field(description="The nearest free times.")
+
+
+class SeriesPreview(Reply):
+    doctor: str
+    occurrences: list[SeriesOutlook]
 
 
 class Booked(Reply):
