@@ -28,7 +28,7 @@ from storage.models.booking import (
 from storage.models.calendars import CalendarObject, Change, Collection, Occurrence, Version
 from storage.models.follow_ups import FollowUp
 from storage.models.messages import Audit, Lease, Notice, OutboxMessage, Reminder
-from storage.models.practice import Practice
+from storage.models.practice import Holiday, HolidayCalendar, Location, Practice
 from storage.models.waitlist import Freed, Offer, WaitlistEntry
 
 __all__ = [
@@ -51,8 +51,11 @@ __all__ = [
     "FollowUp",
     "History",
     "Hold",
+    "Holiday",
+    "HolidayCalendar",
     "IdempotentRequest",
     "Lease",
+    "Location",
     "LoginAttempt",
     "NoShowWaiver",
     "Notice",
