@@ -2,14 +2,15 @@
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from ical.errors import InvalidInput, NotFound
 from storage import audit
 from storage.models import AppointmentType
+from storage.prepared import Kept
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RANGES = {
@@ -25,6 +26,8 @@ _RANGES = {
 _OPTIONAL = ("minutes", "capacity")
 FIELDS = (*_RANGES, "name", "colour", "mode", "self_booking", "active")
 
+_BY_CODE = Kept(lambda columns: select(*columns).where(AppointmentType.code == bindparam("code")), AppointmentType)
+
 
 def every(session: Session, *, self_booking: bool = False) -> list[AppointmentType]:
     """The active types in their order; with `self_booking`, those that patients may book themselves."""
@@ -36,10 +39,10 @@ def every(session: Session, *, self_booking: bool = False) -> list[AppointmentTy
 
 def get(session: Session, code: str) -> AppointmentType:
     """Raises NotFound for an unknown or inactive code."""
-    found = session.get(AppointmentType, code)
-    if found is None or not found.active:
+    found = _BY_CODE.attached(session, code=code)
+    if found is None or not found[0].active:
         raise NotFound(f"There is no type of appointment called {code[:64]}.", field="type")
-    return found
+    return cast(AppointmentType, found[0])
 
 
 def create(session: Session, code: str, *, now: datetime, **values: Any) -> AppointmentType:

@@ -43,7 +43,7 @@ class AppointmentView:
 
     @property
     def visit(self) -> Visit:
-        return _current(self.visits)
+        return current(self.visits)
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,16 @@ def details(session: Session, appointment_id: UUID) -> AppointmentView | None:
     component = recurrence.master(calendar) or calendar.components("VEVENT")[0]
     facts = appointment_text.read(component, timezones.zone(doctor.timezone), calendar)
     all_visits = list(visits.of_appointment(session, appointment_id).values())
-    current = _current(all_visits)
+    shown = current(all_visits)
     return AppointmentView(
         appointment=appointment,
         uid=facts.uid,
         doctor=doctor,
         patient=patient,
         kind=kind,
-        status=current.status,
-        start=current.start,
-        end=current.end,
+        status=shown.status,
+        start=shown.start,
+        end=shown.end,
         reason=facts.reason,
         patient_notes=facts.patient_notes,
         doctor_notes=facts.doctor_notes,
@@ -181,7 +181,8 @@ def rows() -> Select[Appointment, Visit, Account, Patient, AppointmentType]:
     )
 
 
-def _current(all_visits: list[Visit]) -> Visit:
+def current(all_visits: Sequence[Visit]) -> Visit:
+    """The next open visit, else the last one; of visits in their order."""
     return next((visit for visit in all_visits if visit.status in visits.OPEN), all_visits[-1])
 
 
@@ -194,7 +195,12 @@ def _cursor(after: str) -> tuple[datetime, UUID]:
     return moment, UUID(appointment_id)
 
 
-def _etag(appointment: Appointment, obj: CalendarObject, all_visits: list[Visit]) -> str:
+def etag(session: Session, appointment: Appointment, all_visits: Sequence[Visit]) -> str:
+    """What an AppointmentView's is, of an appointment that has just been written."""
+    return _etag(appointment, session.get_one(CalendarObject, appointment.object_id), all_visits)
+
+
+def _etag(appointment: Appointment, obj: CalendarObject, all_visits: Sequence[Visit]) -> str:
     parts = [str(appointment.version), obj.etag]
     parts += [f"{v.recurrence_id}{v.status}{v.start}{v.end}{v.arrived_at}{v.confirmed_at}" for v in all_visits]
     return sha256("|".join(parts).encode()).hexdigest()[:32]

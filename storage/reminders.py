@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from ical import reminders, times
 from storage import outbox
 from storage.models import Appointment, Reminder, Visit, table_of
+from storage.prepared import Prepared
 
-_ADD = insert(table_of(Reminder))
+_TABLE = table_of(Reminder)
+_ADD = Prepared(insert(_TABLE), [column.key for column in _TABLE.columns if column.key != "id"])
 _KNOWN = (
     select(Reminder)
     .where(Reminder.appointment_id == bindparam("appointment"))
@@ -73,7 +75,7 @@ def rebuild(
     if moved:
         session.execute(update(Reminder), moved)
     if added:
-        session.connection().execute(_ADD, added)
+        _ADD.write_each(session.connection(), added)
 
 
 def any_due(session: Session, now: datetime) -> bool:

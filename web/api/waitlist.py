@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from ical.errors import Forbidden, NotFound
-from storage import policy, waitlist
+from storage import policy, visits, waitlist
 from storage.booking import Booked
 from storage.models import Account, Offer, Patient, WaitlistEntry
 from web.api import appointments, lookups, shapes
@@ -91,7 +91,8 @@ def accept_offer(call: Call, token: str) -> shapes.Booked:
     offer, _entry = _offer(call, token)
     appointment = waitlist.accept(call.session, offer, actor=call.actor, now=call.now)
     owner = call.session.get(Account, appointment.doctor_id)
-    return appointments.of_booking(call, Booked(appointment, owner, [], []))
+    made = list(visits.of_appointment(call.session, appointment.id).values())
+    return appointments.of_booking(call, Booked(appointment, owner, made, []))
 
 
 @operation("POST", "/offers/{token}/decline", "Not this time", shapes.Entry, refusals=(404, 409, 410))
