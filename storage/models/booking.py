@@ -99,6 +99,9 @@ class Claim(Base):
     expires_at: Mapped[datetime | None]
     appointment_id: Mapped[UUID | None] = mapped_column(ForeignKey("appointment.id"), index=True)
     recurrence_id: Mapped[str] = mapped_column(String(16), default="")
+    # Of which kind it is, and where: "" and None when nobody knows
+    type_code: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    location: Mapped[str | None] = mapped_column(String(200))
     # Of the hold, the offer or the request
     ticket: Mapped[UUID | None] = mapped_column(index=True)
 
