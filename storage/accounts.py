@@ -196,6 +196,12 @@ def disable(session: Session, account: Account, now: datetime) -> None:
     audit.note(session, "account.disabled", _object(account), now)
 
 
+def enable(session: Session, account: Account, now: datetime) -> None:
+    """The account is in use again, with the passwords and tokens that it had."""
+    account.disabled = False
+    audit.note(session, "account.enabled", _object(account), now)
+
+
 # Passwords of people
 
 

@@ -232,3 +232,19 @@ def test_now_is_marked(lee: Person, clock: Clock) -> None:
     clock.now += timedelta(hours=2)
     lee.log_in("lee")
     assert re.search(r'class="now at-\d+ for-1"', lee.get(CALENDAR).text)
+
+
+def test_an_administrator_keeps_somebody_out_and_lets_them_in_again(
+    admin: Person, visitor: Person, db: Database
+) -> None:
+    with db.reading() as session:
+        smith, root = (accounts.by_username(session, name) for name in ("smith", "admin"))
+    assert smith is not None
+    assert root is not None
+    admin.get("/admin/")
+    assert admin.post(f"/admin/users/{smith.id}/disabled/", disabled="yes").status_code == 303
+    assert "Enable" in said(admin.get("/admin/"))
+    assert visitor.log_in("smith").status_code == 422
+    assert admin.post(f"/admin/users/{smith.id}/disabled/").status_code == 303
+    assert visitor.log_in("smith").status_code == 303
+    assert admin.post(f"/admin/users/{root.id}/disabled/", disabled="yes").status_code == 404

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from ical.errors import InvalidInput, NotFound, Refusal
@@ -113,6 +113,21 @@ def link(account_id: int) -> Page:
             raise NotFound()
         token = accounts.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
     return render_template("admin/link.html", whose=account, url=_first_login(token))
+
+
+@bp.post("/users/<int:account_id>/disabled/")
+@policy("users.write")
+def set_disabled(account_id: int) -> Page:
+    """Keep somebody who has left out, or let them in again. Nobody locks themselves out."""
+    with transaction() as session:
+        account = views.find_account(session, account_id)
+        if account is None or account_id == g.actor.account_id:
+            raise NotFound()
+        if request.form.get("disabled"):
+            accounts.disable(session, account, now())
+        else:
+            accounts.enable(session, account, now())
+    return redirect(url_for(".admin", ok="saved"), 303)
 
 
 @bp.get("/discovery/")

@@ -72,6 +72,26 @@ def user_add(
         click.echo(f"{context.settings.public_url}/first-login/{token}")
 
 
+@user.command("disable")
+@click.argument("username")
+@passed
+def user_disable(context: Context, username: str) -> None:
+    """Nobody enters with this account any more, by browser, app or program. What is booked stays."""
+    with context.account(username) as (session, account):
+        accounts.disable(session, account, now())
+    console.print(f"{username} cannot log in any more.", markup=False)
+
+
+@user.command("enable")
+@click.argument("username")
+@passed
+def user_enable(context: Context, username: str) -> None:
+    """Let a disabled account in again."""
+    with context.account(username) as (session, account):
+        accounts.enable(session, account, now())
+    console.print(f"{username} can log in again.", markup=False)
+
+
 def _first_line() -> str:
     line = sys.stdin.readline().rstrip("\r\n")
     if not line:
