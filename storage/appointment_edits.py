@@ -15,7 +15,7 @@ from ical import merge, rebase, status, times, timezones
 from ical.commands import Command
 from ical.errors import IllegalTransition
 from ical.lines import Component, parse
-from storage import appointment_types, history, notifications, objects, settling, visits
+from storage import appointment_types, follow_ups, history, notifications, objects, pending, settling, visits
 from storage.models import Account, Appointment, CalendarObject, Visit
 from storage.policy import Actor
 from storage.writes import Edit
@@ -205,4 +205,7 @@ def _tell_doctor(
                 visit.confirmed_at = now
             elif visit.status == "completed":
                 visit.completed_at = now
+                tell_at = settling.settle_at(session, now)
+                follow_ups.propose(session, appointment, visit, follow_ups.USUAL, actor=actor, now=now, tell_at=tell_at)
             history.record(session, visit, actor, visit.status, now, from_status=was.status)
+    pending.follow(session, appointment, actor, now)

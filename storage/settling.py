@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ical import appointment as appointment_text
 from ical import recurrence, status, times, timezones
 from ical.lines import Component, parse
-from storage import affected, app_made, history, leave, notifications, objects, splits, visits
+from storage import affected, app_made, follow_ups, history, leave, notifications, objects, pending, splits, visits
 from storage.models import Account, Appointment, CalendarObject, Collection, Visit
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -86,8 +86,10 @@ def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
         _settle_cancellations(session, appointment, cancelled, obj, calendar, now)
     if moved:
         for visit in moved:
-            action = "moved" if visit.told_start else "booked"
-            history.record(session, visit, SYSTEM, action, now, from_start=visit.told_start)
+            if visit.told_start is None:
+                history.record(session, visit, SYSTEM, "booked", now)
+            else:
+                history.moved(session, visit, SYSTEM, now, history.Before.as_told(visit, owner), owner)
         if all(visit.told_start is None or visit.told_status in status.CANCELLED for visit in moved):
             never_told = all(
                 visit.told_start is None for visit in visits.of_appointment(session, appointment_id).values()
@@ -95,6 +97,8 @@ def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
             notifications.confirmed(session, appointment, moved, now, to_confirm=never_told)
         else:
             notifications.changed(session, appointment, moved, now)
+    if cancelled or moved:
+        pending.follow(session, appointment, SYSTEM, now)
 
 
 def _hand_on(session: Session, appointment: Appointment, obj: CalendarObject, owner: Account, now: datetime) -> bool:
@@ -150,6 +154,7 @@ def _settle_cancellations(
         visits.cancelled(session, appointment, visit)
         was = before[visit.recurrence_id]
         history.record(session, visit, SYSTEM, "cancelled", now, from_status=was, reason="in the doctor's calendar")
+    follow_ups.reopen(session, appointment)
     notifications.cancelled(session, appointment, gone, now)
 
 

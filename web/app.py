@@ -12,8 +12,9 @@ from storage.settings import Settings
 from web import errors, layout, logs, security, words
 from web.clinic import admin, devices, house_rules, notices, phone, schedule
 from web.clinic import calendar as doctor_calendar
+from web.clinic import follow_ups as doctor_follow_ups
 from web.clinic import waitlist as doctor_waitlist
-from web.portal import appointment, booking, home, login, me, waitlist
+from web.portal import appointment, booking, follow_ups, home, login, me, waitlist
 from web.services import Services
 
 _FORM_BYTES = 512 * 1024
@@ -22,11 +23,13 @@ _PAGES = (
     booking,
     appointment,
     waitlist,
+    follow_ups,
     me,
     login,
     doctor_calendar,
     schedule,
     doctor_waitlist,
+    doctor_follow_ups,
     devices,
     phone,
     notices,

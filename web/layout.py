@@ -35,6 +35,7 @@ _DOCTOR = (
     ("calendar.calendar", "Calendar"),
     ("schedule.schedule", "Hours & leave"),
     ("doctor_waitlist.waitlist", "Waitlist"),
+    ("follow_ups.listed", "Follow-ups"),
     ("home.home", "Book"),
     ("devices.devices", "Devices"),
 )

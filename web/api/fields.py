@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime, time, tzinfo
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
 
 from ical import times
 from ical.errors import InvalidInput
@@ -108,3 +108,15 @@ TimeOfDay = Annotated[
     PlainValidator(_time),
     WithJsonSchema({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d(:00)?$", "examples": ["09:00"]}),
 ]
+
+
+class FollowUpWanted(Request):
+    """What is to follow a visit: so many days after it, or between two days (both included)."""
+
+    after_days: Annotated[int, Field(ge=1, le=731)] | None = Field(
+        default=None, description="Left out like the days: as the type of the visit has it."
+    )
+    due_from: Day | None = None
+    due_to: Day | None = None
+    type: Name | None = Field(default=None, description="Usually follow_up.")
+    note: Line = Field(default="", description="For the patient, on the page of the link.")

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from ical import timezones
 from ical.errors import Forbidden, InvalidInput, NotFound, VersionConflict
-from storage import accounts, appointment_types, appointments, objects, policy
+from storage import accounts, appointment_types, appointments, follow_ups, objects, policy
 from storage.appointments import AppointmentView
 from storage.models import Account, Appointment, AppointmentType, Patient
-from web.api.fields import Line, Request, in_zone
+from web.api.fields import FollowUpWanted, Line, Request, in_zone
 from web.api.operations import Call, reject
 
 DAY = timedelta(days=1)
@@ -65,6 +65,10 @@ def patient(call: Call, given: PatientIn | None) -> Patient:
         return accounts.find_or_create_patient(call.session, given.name, given.email, given.phone, call.now)
     except InvalidInput as error:
         raise InvalidInput(error.sentence, field=f"patient.{error.field}") from None
+
+
+def follow_up(given: FollowUpWanted) -> follow_ups.Wanted:
+    return follow_ups.Wanted(given.after_days, given.due_from, given.due_to, given.type, given.note)
 
 
 def zone(account: Account) -> ZoneInfo:
