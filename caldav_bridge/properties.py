@@ -11,6 +11,7 @@ from caldav_bridge.context import Kind, Place, Request
 from caldav_bridge.limits import MAX_ATTENDEES, MAX_INSTANCES, MAX_RESOURCE_SIZE
 from caldav_bridge.render import element, escape, href, http_date
 from caldav_bridge.xml import APPLE, CALENDARSERVER, OWNCLOUD, caldav, dav
+from ical.participants import USER_TYPES
 from storage import resources
 from storage.served import Row
 
@@ -242,7 +243,7 @@ def _email_address_set(resource: Resource) -> str | None:
 def user_type(request: Request, place: Place) -> str:
     if place.owner is None or place.owner.role != "resource":
         return "INDIVIDUAL"
-    return resources.USER_TYPES[resources.kind_of(request.session, place.owner)]
+    return USER_TYPES[resources.kind_of(request.session, place.owner)]
 
 
 # Looking up

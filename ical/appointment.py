@@ -41,6 +41,7 @@ PATIENT_NOTES = "X-CLINICDAV-PATIENT-NOTES"
 DOCTOR_NOTES = "X-CLINICDAV-DOCTOR-NOTES"
 PREVIOUS_START = "X-CLINICDAV-PREVIOUS-START"
 CANCEL_DUE = "X-CLINICDAV-CANCEL-DUE"
+RESOURCES = "X-CLINICDAV-RESOURCES"
 
 _SEPARATOR = " · "
 # Clients re-wrap the dashes around it; the words they leave alone.
@@ -106,6 +107,8 @@ class Stored:
     parent_uid: str
     rrule: str
     previous_start: datetime | None
+    # Usernames of those who take part beside the doctor
+    resources: tuple[str, ...]
     cancel_due: datetime | None
     sequence: int
     reminders: Plan
@@ -201,6 +204,7 @@ def read(component: Component, zone: ZoneInfo, calendar: Component | None = None
         parent_uid=parent.value if parent is not None and parent.param("RELTYPE") == "PARENT" else "",
         rrule=component.value("RRULE") or "",
         previous_start=parse_utc_text(previous) if previous else None,
+        resources=tuple((component.value(RESOURCES) or "").split()),
         cancel_due=pending_cancel(component),
         sequence=sequence_of(component),
         reminders=plan_of(component),
@@ -393,7 +397,7 @@ def category_list(component: Component) -> list[str]:
 
 
 def patient_line(component: Component) -> Line | None:
-    """The patient's ATTENDEE: the one who does not chair."""
+    """The patient's ATTENDEE: the first who does not chair. Other participants stand behind it."""
     return next((line for line in component.lines("ATTENDEE") if line.param("ROLE") != "CHAIR"), None)
 
 

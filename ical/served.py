@@ -27,7 +27,7 @@ def served(calendar: Component, title: Title = "initials") -> str:
 
 
 def with_people(served_text: str, stored_text: str, organizer: Line) -> str:
-    """What was served, with organizer and patient in each event whose patient has an address (the profile `full`).
+    """What was served, with organizer, patient and other participants in each event whose patient has an address (the profile `full`).
 
     On the texts, without reading them whole: an app fetches thousands of them.
     """
@@ -53,11 +53,13 @@ def without_notes(text: str) -> str:
 
 
 def _people_shown(event: str, organizer: Line) -> str:
-    """The lines of organizer and patient; `event` is the stored text behind its BEGIN."""
+    """The lines of organizer, patient and other participants; `event` is the stored text behind its BEGIN."""
     own = event.partition("\nBEGIN:")[0]
     attendees = parse("BEGIN:VEVENT\r\n" + "".join(found[0] for found in _ATTENDEE.finditer(own)) + "END:VEVENT\r\n")
     patient = patient_line(attendees)
-    return organizer.text() + patient.text() if patient is not None and address_of(patient) else ""
+    if patient is None or not address_of(patient):
+        return ""
+    return organizer.text() + "".join(line.text() for line in attendees.lines() if line.param("ROLE") != "CHAIR")
 
 
 def _serve(component: Component, title: Title, parts: list[str]) -> None:

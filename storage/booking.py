@@ -16,7 +16,20 @@ from ical import status
 from ical.diary import Window
 from ical.errors import HoldExpired, Refusal, SlotTaken
 from ical.lines import Component
-from storage import booking_rules, claims, collections, drafts, history, links, notifications, objects, series
+from ical.series import Outcome
+from storage import (
+    booking_rules,
+    claims,
+    collections,
+    drafts,
+    follow_ups,
+    history,
+    links,
+    notifications,
+    objects,
+    requests,
+    series,
+)
 from storage.models import Account, Appointment, AppointmentType, Claim, Hold, Visit
 from storage.policy import Actor
 from storage.settings import Settings
@@ -29,7 +42,7 @@ class Booked:
     doctor: Account
     visits: list[Visit]
     # Only for a series
-    occurrences: list[series.OccurrenceResult]
+    occurrences: list[Outcome]
 
 
 def hold(
@@ -78,15 +91,17 @@ def book(
     resources = booking_rules.lock(session, doctors)
     if ticket is not None:
         _redeem(session, ticket, now)
+    if new.follow_up is not None:
+        follow_ups.require_open(session, new.follow_up)
     refusals: list[Refusal] = []
     for doctor in _by_load(session, doctors, new.start):
         try:
             if new.rrule is None:
                 checked = booking_rules.check(session, doctor, resources[doctor.id], new.start, new.kind, actor, now)
                 calendar = drafts.event(session, doctor, new, checked.end, now)
-                return _store(session, doctor, calendar, [], actor, now, windows=checked.windows)
-            calendar, results = series.plan(session, doctor, new, actor, now)
-            return _store(session, doctor, calendar, results, actor, now)
+                return _store(session, doctor, new, calendar, [], actor, now, windows=checked.windows)
+            plan = series.plan(session, doctor, new, actor, now)
+            return _store(session, doctor, new, plan.calendar, plan.outcomes, actor, now, windows=plan.windows)
         except Refusal as refusal:
             refusals.append(refusal)
     raise next((refusal for refusal in refusals if isinstance(refusal, SlotTaken)), refusals[0])
@@ -116,7 +131,7 @@ def _redeem(session: Session, ticket: UUID, now: datetime) -> None:
     kept = session.scalar(select(Claim).where(Claim.ticket == ticket))
     if kept is None or kept.expires_at is None or kept.expires_at <= now:
         raise HoldExpired()
-    claims.release(session, ticket=ticket)
+    claims.release(session, ticket=ticket, retaken=True)
     session.execute(delete(Hold).where(Hold.id == ticket))
 
 
@@ -144,8 +159,9 @@ def _by_load(session: Session, doctors: Sequence[Account], start: datetime) -> l
 def _store(
     session: Session,
     doctor: Account,
+    new: drafts.NewAppointment,
     calendar: Component,
-    results: list[series.OccurrenceResult],
+    results: list[Outcome],
     actor: Actor,
     now: datetime,
     *,
@@ -153,11 +169,19 @@ def _store(
 ) -> Booked:
     target = collections.built_in(session, doctor, "appointments")
     uid = calendar.components("VEVENT")[0].plain("UID")
-    write = Write(actor, now, "book")
-    appointment, followed = objects.put_appointment(session, target, f"{uid}.ics", calendar, write, windows=windows)
-    made = sorted(followed.values(), key=lambda visit: visit.start)
+    overruled = {outcome.recurrence_id: outcome.overruled for outcome in results if outcome.overruled}
+    write = Write(actor, now, "book", overbook=bool(overruled))
+    followed = objects.put_appointment(session, target, f"{uid}.ics", calendar, write, windows=windows)
+    appointment = followed.appointment
+    made = sorted(followed.visits.values(), key=lambda visit: visit.start)
     for visit in made[:1] if appointment.series else made:
         history.record(session, visit, actor, "booked", now)
-    notifications.confirmed(session, appointment, made, now)
+    series.note_overruled(session, appointment, overruled, actor, now)
+    if new.parent is not None:
+        follow_ups.close(session, appointment, made[0].start, new.follow_up)
+    if new.kind.approval and not actor.is_staff:
+        requests.of_booking(session, appointment, made[0], actor=actor, now=now)
+    else:
+        notifications.confirmed(session, appointment, made, now)
     session.flush()
     return Booked(appointment, doctor, made, results)

@@ -17,7 +17,7 @@ from ical.diary import OVERBOOKED_SEAT
 from ical.errors import SlotTaken
 from storage import freed
 from storage.db import has_row_locks
-from storage.models import Claim, Resource, table_of
+from storage.models import Appointment, AppointmentResource, CalendarObject, Claim, Resource, table_of
 from storage.prepared import Prepared
 
 _ADD = insert(table_of(Claim))
@@ -56,22 +56,70 @@ def resource_of(session: Session, account_id: int) -> int | None:
 
 
 def lock(session: Session, resource_ids: Iterable[int]) -> None:
-    """Nobody else writes these resources' time until the commit. In id order, so that two never wait in a circle."""
-    if has_row_locks(session):
-        ids = sorted(set(resource_ids))
-        session.execute(select(Resource.id).where(Resource.id.in_(ids)).order_by(Resource.id).with_for_update())
+    """Nobody else writes these resources' time until the commit.
+
+    In id order, so that two never wait in a circle. What is found to be needed too late for that order is not waited
+    for: SerializationFailure then asks for the transaction to be run again."""
+    held = _held(session)
+    wanted = sorted(set(resource_ids) - held)
+    if not wanted or not has_row_locks(session):
+        return
+    late = bool(held) and wanted[0] < max(held)
+    rows = select(Resource.id).where(Resource.id.in_(wanted)).order_by(Resource.id).with_for_update(nowait=late)
+    _note(session, session.scalars(rows))
 
 
 def lock_owner(session: Session, account_id: int) -> None:
     """Lock the time of a calendar's owner, if the owner is somebody whose time can be claimed."""
-    if has_row_locks(session):
-        session.execute(select(Resource.id).where(Resource.account_id == account_id).with_for_update())
+    resource = resource_of(session, account_id) if has_row_locks(session) else None
+    if resource is not None:
+        lock(session, [resource])
+
+
+def lock_appointment(session: Session, appointment_id: UUID, *, also: Collection[int] = ()) -> None:
+    """Lock everybody who takes part in an appointment, and the accounts `also`, at once."""
+    _lock_party(session, also, Appointment.id == appointment_id)
+
+
+def lock_object(session: Session, owner_id: int, collection_id: int, href: str) -> None:
+    """Lock a calendar's owner and, where an appointment stands at `href`, everybody who takes part in it, at once."""
+    there = select(CalendarObject.id).where(CalendarObject.collection_id == collection_id, CalendarObject.href == href)
+    _lock_party(session, [owner_id], Appointment.object_id.in_(there))
+
+
+def _lock_party(session: Session, accounts: Collection[int], appointment: ColumnElement[bool]) -> None:
+    if not has_row_locks(session):
+        return
+    doctor = select(Appointment.doctor_id).where(appointment)
+    others = select(AppointmentResource.resource_id).join(
+        Appointment, Appointment.id == AppointmentResource.appointment_id
+    )
+    party = or_(
+        Resource.account_id.in_(doctor), Resource.account_id.in_(accounts), Resource.id.in_(others.where(appointment))
+    )
+    held = _held(session)
+    if held:
+        lock(session, session.scalars(select(Resource.id).where(party)).all())
+    else:
+        _note(session, session.scalars(select(Resource.id).where(party).order_by(Resource.id).with_for_update()))
+
+
+def _held(session: Session) -> set[int]:
+    """The resources that this transaction has locked already. A lock that a savepoint may give back is not counted."""
+    held: set[int] = session.info.setdefault("locked", set())
+    return held
+
+
+def _note(session: Session, locked: Iterable[int]) -> None:
+    ids = set(locked)
+    if session.get_nested_transaction() is None:
+        _held(session).update(ids)
 
 
 def sweep(session: Session, resource_ids: Collection[int], now: datetime) -> None:
     """Remove expired holds and offers of these resources: done by whoever wants the minutes."""
     gone = delete(Claim).where(Claim.resource_id.in_(resource_ids), Claim.expires_at <= now).returning(*_MINUTES)
-    freed.ring(session, [tuple(row) for row in session.execute(gone, execution_options=_UNSEEN)])
+    freed.ring(session, [(row[0], row[1], row[2]) for row in session.execute(gone, execution_options=_UNSEEN)])
 
 
 def take(
@@ -165,5 +213,5 @@ def release(
         whose.append(Claim.appointment_id == appointment_id)
     gone = session.execute(delete(Claim).where(or_(*whose)).returning(*_MINUTES), execution_options=_UNSEEN).all()
     if not retaken:
-        freed.ring(session, [tuple(row) for row in gone])
+        freed.ring(session, [(row[0], row[1], row[2]) for row in gone])
     return len(gone)

@@ -27,7 +27,8 @@ class DatabaseUnavailable(Exception):
 
 
 class SerializationFailure(DatabaseUnavailable):
-    """PostgreSQL asks for the transaction to be run again (SQLSTATE 40001, 40P01)."""
+    """PostgreSQL asks for the transaction to be run again (SQLSTATE 40001, 40P01), or a lock could not be waited for
+    (55P03)."""
 
 
 class DiskFull(DatabaseUnavailable):
@@ -192,7 +193,7 @@ def _translate(context: ExceptionContext) -> DatabaseUnavailable | None:
 def unavailable(error: BaseException) -> DatabaseUnavailable:
     """What a driver's error means to whoever asked."""
     state, said = getattr(error, "sqlstate", None), str(error)
-    if state in ("40001", "40P01"):
+    if state in ("40001", "40P01", "55P03"):
         return SerializationFailure("The transaction met another one.")
     if state == "53100" or "disk is full" in said.lower() or "disk i/o" in said.lower():
         return DiskFull("The disk is full.")

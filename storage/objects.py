@@ -4,7 +4,7 @@ Text, ETag, occurrences, claims, visits, reminders, the change-log row, the vers
 together under the owner's lock, or nothing is. The text is the truth; all the rest is derived from it here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
@@ -20,16 +20,18 @@ from ical import tzdata
 from ical.diary import Window
 from ical.errors import InvalidCalendarData, NotFound, UidConflict
 from ical.lines import Component
+from ical.participants import copy, is_copy
 from ical.served import served
-from storage import audit, claims, occurrences, visits
+from storage import audit, claims, collections, occurrences, participants, visits
 from storage.db import has_row_locks
 from storage.models import Account, Appointment, CalendarObject, Change, Collection, Version, table_of
 from storage.prepared import Prepared, attached
+from storage.resources import Bookable
 from storage.visits import Followed
 from storage.writes import Spot, Write
 
 # Their stored text has lines of ours, which no calendar app is shown.
-_REWRITTEN = ("appointment", "hours", "leave", "waitlist")
+_REWRITTEN = ("appointment", "copy", "hours", "leave", "waitlist")
 _KINDS = {"hours": "hours", "leave": "leave", "waitlist": "waitlist"}
 # Long enough for an app that asks for the ETag after its PUT, short enough for a doctor who looks at the other device.
 _SECOND_REVISION = timedelta(seconds=3)
@@ -97,11 +99,15 @@ def lock_owner(session: Session, owner_id: int) -> None:
     claims.lock_owner(session, owner_id)
 
 
-def lock(session: Session, collection: Collection) -> None:
-    """Nobody else writes this calendar until the transaction ends. The owner first, so that two never wait in a circle.
+def lock(session: Session, collection: Collection, href: str | None = None) -> None:
+    """Nobody else writes this calendar until the transaction ends, nor takes the time of anybody who takes part in the
+    appointment at `href`. People first, so that two never wait in a circle.
 
     On SQLite the transaction itself is the lock: what has been read in it stays true."""
-    lock_owner(session, collection.owner_id)
+    if href is None:
+        lock_owner(session, collection.owner_id)
+    else:
+        _lock_spot(session, collection, href)
     if has_row_locks(session):
         session.refresh(collection, with_for_update=True)
 
@@ -155,7 +161,7 @@ def _put(
 ) -> tuple[CalendarObject, Followed | None]:
     owner = session.get_one(Account, collection.owner_id)
     if spot is None:
-        lock_owner(session, owner.id)
+        _lock_spot(session, collection, href)
     seq = _next_seq(session, collection, write.now)
     uid, component = _identity(calendar)
     spot = spot or look(session, collection, href, uid)
@@ -196,6 +202,7 @@ def _put(
     if kind == "appointment":
         first = new and spot.with_uid is None and spot.elsewhere is None
         followed = visits.follow(session, obj, calendar, owner, expansion, write, first=first, windows=windows)
+        _show_copies(session, calendar, owner, followed, write)
     _log(session, collection, obj, write, text)
     return obj, followed
 
@@ -204,7 +211,7 @@ def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
     """Take an object out of its calendar. Its versions stay; with `settle_at`, an appointment's minutes stay too
     until then, so that an undo finds them. Raises NotFound when somebody else was faster."""
     collection = session.get_one(Collection, obj.collection_id)
-    lock_owner(session, collection.owner_id)
+    _lock_spot(session, collection, obj.href)
     session.refresh(obj)
     if obj.deleted:
         raise NotFound()
@@ -214,7 +221,9 @@ def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
     obj.settle_at = write.settle_at if obj.kind in ("hours", "leave") else None
     occurrences.remove(session, obj)
     if obj.kind == "appointment":
-        visits.vanish(session, obj, write)
+        appointment = visits.vanish(session, obj, write)
+        if appointment is not None:
+            _remove_copies(session, appointment, participants.of_appointment(session, appointment.id), write)
     session.flush()
     _log(session, collection, obj, write, None)
 
@@ -291,7 +300,7 @@ def extend(session: Session, obj: CalendarObject, calendar: Component, write: Wr
     """Expand an open-ended object up to today's horizon; its text and ETag stay as they are."""
     collection = session.get_one(Collection, obj.collection_id)
     owner = session.get_one(Account, collection.owner_id)
-    lock_owner(session, owner.id)
+    _lock_spot(session, collection, obj.href)
     expansion = occurrences.expand(calendar, owner, write.now)
     obj.expanded_from, obj.expanded_until = expansion.start, expansion.end
     session.flush()
@@ -310,9 +319,36 @@ def _identity(calendar: Component) -> tuple[str, str]:
 
 def _kind(collection: Collection, calendar: Component) -> str:
     if collection.kind == "appointments":
-        ours = any(appointment_text.is_appointment(event) for event in calendar.components("VEVENT"))
-        return "appointment" if ours else "block"
+        events = calendar.components("VEVENT")
+        if any(appointment_text.is_appointment(event) for event in events):
+            return "appointment"
+        return "copy" if any(map(is_copy, events)) else "block"
     return _KINDS.get(collection.kind, "plain")
+
+
+def _lock_spot(session: Session, collection: Collection, href: str) -> None:
+    if collection.kind == "appointments":
+        claims.lock_object(session, collection.owner_id, collection.id, href)
+    else:
+        lock_owner(session, collection.owner_id)
+
+
+def _show_copies(session: Session, calendar: Component, owner: Account, followed: Followed, write: Write) -> None:
+    """Keep the copies of everybody who takes part in step with the appointment."""
+    appointment = followed.appointment
+    _remove_copies(session, appointment, followed.gone, write)
+    for each in followed.others:
+        uid = participants.uid_of_copy(session, appointment, each)
+        text = copy(calendar, uid, appointment.id, owner.name, for_doctor=each.kind == "doctor")
+        put_object(session, collections.built_in(session, each.account, "appointments"), f"{uid}.ics", text, write)
+
+
+def _remove_copies(session: Session, appointment: Appointment, people: Iterable[Bookable], write: Write) -> None:
+    for each in people:
+        calendar = collections.built_in(session, each.account, "appointments")
+        shown = find(session, calendar, f"{participants.uid_of_copy(session, appointment, each)}.ics")
+        if shown is not None:
+            delete_object(session, shown, write)
 
 
 def look(session: Session, collection: Collection, href: str, uid: str) -> Spot:

@@ -149,7 +149,7 @@ def replace(session: Session, obj: CalendarObject, owner: Account, expansion: Ex
 def remove(session: Session, obj: CalendarObject) -> None:
     """Take an object's occurrences out of the table. What they blocked may be free: the waitlist hears of it."""
     gone = _REMOVE.all(session.connection(), {"object": obj.id})
-    if gone and obj.kind != "appointment":
+    if gone and obj.kind not in ("appointment", "copy"):
         _ring(session, gone[0][0], [(start, end) for _owner, start, end in gone])
 
 

@@ -12,8 +12,6 @@ from storage import accounts
 from storage.models import Account, Resource
 
 KINDS = ("room", "machine", "assistant")
-# CUTYPE (RFC 5545 §3.2.3)
-USER_TYPES = {"doctor": "INDIVIDUAL", "room": "ROOM", "machine": "RESOURCE", "assistant": "INDIVIDUAL"}
 
 
 @dataclass(frozen=True)
@@ -55,18 +53,26 @@ def every(session: Session) -> list[Bookable]:
 def by_names(session: Session, names: Iterable[str], field: str = "resources") -> list[Bookable]:
     """Those with these usernames, doctors among them, in that order. Raises InvalidInput for one that is not there."""
     wanted = list(dict.fromkeys(names))
+    found = known(session, wanted)
+    there = {each.account.username for each in found if not each.account.disabled}
+    for name in wanted:
+        if name not in there:
+            raise InvalidInput(f"There is nothing called {name[:64]} that can be booked.", field=field)
+    return found
+
+
+def known(session: Session, names: Iterable[str]) -> list[Bookable]:
+    """Those of these usernames that can be or could once be booked, in that order."""
+    wanted = list(dict.fromkeys(names))
     if not wanted:
         return []
     found = session.execute(
         select(Account, Resource.id, Resource.kind)
         .join(Resource, Resource.account_id == Account.id)
-        .where(Account.username.in_(wanted), Account.disabled.is_(False))
+        .where(Account.username.in_(wanted))
     )
-    known = {account.username: Bookable(account, resource, kind) for account, resource, kind in found}
-    for name in wanted:
-        if name not in known:
-            raise InvalidInput(f"There is nothing called {name[:64]} that can be booked.", field=field)
-    return [known[name] for name in wanted]
+    by_name = {account.username: Bookable(account, resource, kind) for account, resource, kind in found}
+    return [by_name[name] for name in wanted if name in by_name]
 
 
 def kind_of(session: Session, account: Account) -> str:

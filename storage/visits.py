@@ -15,14 +15,15 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import recurrence, status, times, timezones
-from ical.diary import Window, capacity_at
+from ical.diary import OVERBOOKED_SEAT, Window, capacity_at
 from ical.errors import InvalidCalendarData
 from ical.lines import Component
 from ical.recurrence import Occurrence
-from storage import claims, diary, reminders
+from storage import claims, diary, participants, reminders
 from storage.models import Account, Appointment, AppointmentType, CalendarObject, Claim, Reminder, Visit, table_of
 from storage.occurrences import Expansion
 from storage.prepared import Prepared, attached
+from storage.resources import Bookable
 from storage.writes import Write
 
 # What has not ended one way or the other: only such a visit can still be cancelled or moved.
@@ -42,10 +43,13 @@ _OF_APPOINTMENT = (
 
 
 class Followed(NamedTuple):
-    """An appointment and its visits by recurrence id, in step with its text."""
+    """An appointment and its visits by recurrence id, in step with its text. `others` take part beside the doctor,
+    `gone` do not any more."""
 
     appointment: Appointment
     visits: dict[str, Visit]
+    others: Sequence[Bookable] = ()
+    gone: Sequence[Bookable] = ()
 
 
 def id_of(uid: str) -> UUID:
@@ -116,9 +120,16 @@ def follow(
         if recurrence_id not in present and _is_expanded(visit.start, expansion):
             _vanish_one(visit, write)
     held = () if first else claims.of_appointment(session, appointment.id)
-    _claim(session, appointment, owner, known, held, windows, write)
+    doctor = claims.resource_of(session, owner.id)
+    others: Sequence[Bookable] = ()
+    gone: Sequence[Bookable] = ()
+    if facts.resources or any(claim.resource_id != doctor for claim in held):
+        others, gone = participants.follow(session, appointment, facts.resources, owner, first=first)
+    if doctor is not None:
+        party = [Bookable(owner, doctor, "doctor"), *others]
+        _claim(session, appointment, party, known, held, windows, write)
     reminders.rebuild(session, appointment, known.values(), facts.reminders, write.now, first=first)
-    return Followed(appointment, known)
+    return Followed(appointment, known, others, gone)
 
 
 def _add(session: Session, appointment_id: UUID, said: Mapping[str, Any], write: Write) -> Appointment:
@@ -134,14 +145,15 @@ def _add(session: Session, appointment_id: UUID, said: Mapping[str, Any], write:
     return attached(session, Appointment, row)
 
 
-def vanish(session: Session, obj: CalendarObject, write: Write) -> None:
-    """The whole appointment went from its calendar."""
+def vanish(session: Session, obj: CalendarObject, write: Write) -> Appointment | None:
+    """The whole appointment went from its calendar. Which it was; None when it went on in another one."""
     appointment = of_object(session, obj)
     if appointment is None:
-        return
+        return None
     appointment.version += 1
     for visit in of_appointment(session, appointment.id).values():
         _vanish_one(visit, write)
+    return appointment
 
 
 def cancelled(session: Session, appointment: Appointment, visit: Visit) -> None:
@@ -233,47 +245,56 @@ def _wall(recurrence_id: str, zone: ZoneInfo) -> datetime:
 def _claim(
     session: Session,
     appointment: Appointment,
-    owner: Account,
+    party: Sequence[Bookable],
     known: Mapping[str, Visit],
     held: Sequence[Claim],
     windows: Sequence[Window] | None,
     write: Write,
 ) -> None:
-    """Old claims out, new claims in, in one step."""
-    resource = claims.resource_of(session, owner.id)
-    if resource is None:
-        return
+    """Old claims out, new claims in, in one step and for everybody who takes part, the doctor first."""
     kind = session.get_one(AppointmentType, appointment.type_code)
     before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
+    active = [visit for visit in known.values() if visit.status in status.ACTIVE]
     wanted = {
-        (visit.recurrence_id, visit.start - before, visit.end + after): visit
-        for visit in known.values()
-        if visit.status in status.ACTIVE
+        (each.id, visit.recurrence_id, visit.start - before, visit.end + after): visit
+        for each in party
+        for visit in active
     }
-    gone = []
+    gone, overbooked = [], set()
     for claim in held:
-        key = (claim.recurrence_id, claim.start, claim.end)
-        if claim.resource_id == resource and key in wanted:
-            del wanted[key]
+        key = (claim.resource_id, claim.recurrence_id, claim.start, claim.end)
+        if key not in wanted:
+            gone.append(claim.id)
             continue
-        gone.append(claim.id)
+        del wanted[key]
+        if claim.seat >= OVERBOOKED_SEAT:
+            overbooked.add(claim.recurrence_id)
     if gone:
         claims.release(session, ids=gone)
     if not wanted:
         return
-    moved = list(wanted.values())
-    # Whoever read the hours has seen that there is no leave.
-    duty = diary.Duty(list(windows or ()), [])
-    if windows is None:
-        duty = diary.duty(session, owner, min(v.start for v in moved), max(v.end for v in moved))
     asked = []
-    for (recurrence_id, start, end), visit in wanted.items():
-        capacity = capacity_at(duty.windows, visit.start, visit.end)
-        visit.outside_hours = not duty.covers(visit.start, visit.end)
-        seats = kind.capacity or max(capacity, 1)
-        asked.append(claims.Wanted(resource, start, end, recurrence_id, seats))
-    overbooked = claims.take(
+    for each in party:
+        own = [(key, visit) for key, visit in wanted.items() if key[0] == each.id]
+        duty = _duty(session, each, [visit for _key, visit in own], windows if each is party[0] else None)
+        for (resource, recurrence_id, start, end), visit in own:
+            if each is party[0]:
+                visit.outside_hours = not duty.covers(visit.start, visit.end)
+            if each.kind == "doctor":
+                seats = kind.capacity or max(capacity_at(duty.windows, visit.start, visit.end), 1)
+            else:
+                seats = each.account.capacity
+            asked.append(claims.Wanted(resource, start, end, recurrence_id, seats))
+    overbooked |= claims.take(
         session, asked, kind="appointment", now=write.now, overbook=write.overbook, appointment_id=appointment.id
     )
-    for visit in moved:
+    for visit in wanted.values():
         visit.overbooked = visit.recurrence_id in overbooked
+
+
+def _duty(session: Session, each: Bookable, moved: Sequence[Visit], windows: Sequence[Window] | None) -> diary.Duty:
+    """The hours of a doctor about these visits, where the caller has not read them."""
+    if windows is not None or each.kind != "doctor" or not moved:
+        # Whoever read the hours has seen that there is no leave.
+        return diary.Duty(list(windows or ()), [])
+    return diary.duty(session, each.account, min(v.start for v in moved), max(v.end for v in moved))
