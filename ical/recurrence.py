@@ -31,6 +31,7 @@ ENTRIES = ("VEVENT", "VTODO", "VJOURNAL")
 
 _STRUCTURE = ("RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID")
 _DAY = timedelta(days=1)
+_LONG = timedelta(days=3653)
 # Wall time and UTC never lie further apart than this, on either side of a window.
 _ZONE_MARGIN = timedelta(days=2)
 
@@ -110,6 +111,31 @@ def override_for(calendar: Component, recurrence_id: str, zone: tzinfo) -> Compo
     return found.component if found is not None else None
 
 
+def members(calendar: Component, zone: tzinfo) -> list[datetime]:
+    """The moments of the series within its bounds, those of EXDATE and of overrides among them, in order."""
+    head = master(calendar)
+    if head is None or head.first("DTSTART") is None:
+        return []
+    return sorted({moment for moment, _end in _Series(head, calendar, zone).starts(*bounds(calendar, zone))})
+
+
+def bounds(calendar: Component, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Times between which the whole series lies; the first ten years of an open-ended one."""
+    starts = [span(entry, zone, calendar)[0] for entry in calendar.components(*ENTRIES)]
+    first = min(starts, default=_clamped(datetime.max.replace(tzinfo=UTC))) - _ZONE_MARGIN
+    return first, last_end(calendar, zone) or first + _LONG
+
+
+def passed(calendar: Component, zone: tzinfo, at: datetime) -> list[int]:
+    """How many days of each RRULE of the series lie before `at`."""
+    head = master(calendar)
+    if head is None:
+        return []
+    series = _Series(head, calendar, zone)
+    first, last = series.first_day, _day_of(at, series.zone)
+    return [sum(series.moment(day) < at for day in dates(rule, first, first, last)) for rule in series.rules]
+
+
 def make_override(calendar: Component, recurrence_id: str, zone: tzinfo) -> Component:
     """The override of that occurrence, added as a copy with the occurrence's times when it has none.
 
@@ -131,9 +157,9 @@ def make_override(calendar: Component, recurrence_id: str, zone: tzinfo) -> Comp
     times = [(source.first("DTSTART") or begin, occurrence.start)]
     times += [(line, occurrence.end) for name in ("DTEND", "DUE") if (line := source.first(name)) is not None]
     for line, value in times:
-        override.set(line.name, *_like(line, value, zone, calendar))
+        override.set(line.name, *like(line, value, zone, calendar))
     at = next(i for i, c in enumerate(override.children) if isinstance(c, Line) and c.name == "DTSTART")
-    override.children.insert(at, Line("RECURRENCE-ID", *_like(begin, moment, zone, calendar)))
+    override.children.insert(at, Line("RECURRENCE-ID", *like(begin, moment, zone, calendar)))
     at = max(i for i, c in enumerate(calendar.children) if isinstance(c, Component) and c.name in ENTRIES)
     calendar.children.insert(at + 1, override)
     return override
@@ -152,7 +178,28 @@ def add_exdate(calendar: Component, recurrence_id: str, zone: tzinfo) -> None:
     moment = parse_utc_text(recurrence_id)
     if series.is_excluded(moment):
         return
-    head.insert(Line("EXDATE", *_like(begin, moment, zone, calendar)))
+    head.insert(Line("EXDATE", *like(begin, moment, zone, calendar)))
+
+
+def remove_exdate(calendar: Component, recurrence_id: str, zone: tzinfo) -> None:
+    """Let an occurrence that was taken out of the series take place again."""
+    head = master(calendar)
+    begin = head.first("DTSTART") if head is not None else None
+    if head is None or begin is None:
+        return
+    moment = parse_utc_text(recurrence_id)
+    kept = []
+    for line in head.lines("EXDATE"):
+        members = read_times(line, zone, calendar)
+        left = [each for each in members if instant(each, zone) != moment]
+        kept += (
+            [line]
+            if len(left) == len(members)
+            else [Line("EXDATE", *like(begin, instant(each, zone), zone, calendar)) for each in left]
+        )
+    head.remove("EXDATE")
+    for line in kept:
+        head.insert(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +452,7 @@ def _sequence(entry: Component) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
 
 
-def _like(model: Line, moment: datetime, zone: tzinfo, calendar: Component) -> tuple[str, Params]:
+def like(model: Line, moment: datetime, zone: tzinfo, calendar: Component) -> tuple[str, Params]:
     """Value and parameters of `moment` in the form of `model`: DATE, UTC, TZID or floating."""
     value = read_time(model, zone, calendar)
     params = tuple(pair for pair in model.params if pair[0] in ("TZID", "VALUE"))

@@ -44,6 +44,12 @@ class Before:
     def of(cls, visit: Visit, doctor: Account) -> Self:
         return cls(visit.start, visit.end, visit.status, doctor.id)
 
+    @classmethod
+    def as_told(cls, visit: Visit, doctor: Account) -> Self:
+        """As the patient knows it, when an app has moved it to and fro since."""
+        start, end = visit.told_start or visit.start, visit.told_end or visit.end
+        return cls(start, end, visit.told_status or visit.status, doctor.id)
+
 
 def record(
     session: Session,

@@ -6,7 +6,7 @@ cancelled. Rows hold ids and instants; names, addresses and links are put in at 
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Any
@@ -178,6 +178,34 @@ def add(
     session.flush()
     connection = session.connection()
     _ADD[connection.dialect.name].write(connection, row)
+
+
+def take_back(
+    session: Session,
+    template: str,
+    appointment_id: UUID,
+    recurrence_ids: Collection[str],
+    since: datetime,
+    now: datetime,
+) -> bool:
+    """Drop what was to be said since then of these visits, for it is not so any more. Returns whether there was
+    something that nobody has begun to send: then the patient knows nothing of it."""
+    asked = select(OutboxMessage).where(
+        OutboxMessage.appointment_id == appointment_id,
+        OutboxMessage.template == template,
+        OutboxMessage.state == "due",
+        OutboxMessage.created_at >= since,
+        or_(OutboxMessage.lease_until.is_(None), OutboxMessage.lease_until <= now),
+    )
+    # Whoever sends it reads it behind the same lock.
+    waiting = session.scalars(asked.with_for_update(), execution_options={"populate_existing": True}).all()
+    meant = [row for row in waiting if row.payload.get("whole") or row.recurrence_id in recurrence_ids]
+    for row in meant:
+        # A message about a whole series leaves out by itself what does not hold of one visit.
+        if not row.payload.get("whole") or len(recurrence_ids) > 1:
+            row.state, row.last_error = "dropped", "undone"
+    session.flush()
+    return bool(meant)
 
 
 def claim_due(db: Database, now: datetime, limit: int, seconds: float) -> list[Lease]:

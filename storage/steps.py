@@ -4,6 +4,7 @@ are meant, and write the changed text back."""
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
@@ -11,7 +12,7 @@ from ical import recurrence
 from ical.errors import IllegalTransition, NotFound
 from ical.lines import Component
 from storage import claims, collections, objects, visits
-from storage.models import Account, Appointment, CalendarObject, Collection, Visit
+from storage.models import Account, Appointment, AppointmentResource, CalendarObject, Collection, Visit
 from storage.writes import Write
 
 
@@ -24,7 +25,8 @@ def opened(
         raise NotFound()
     people = {appointment.doctor_id} | ({also.id} if also else set())
     resources = [resource for person in people if (resource := claims.resource_of(session, person)) is not None]
-    claims.lock(session, resources)
+    taking_part = select(AppointmentResource.resource_id).where(AppointmentResource.appointment_id == appointment_id)
+    claims.lock(session, [*resources, *session.scalars(taking_part)])
     session.refresh(appointment)
     obj = session.get_one(CalendarObject, appointment.object_id, populate_existing=True)
     return appointment, obj, session.get_one(Account, appointment.doctor_id)
