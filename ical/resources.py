@@ -1,0 +1,58 @@
+"""When a room, a machine or an assistant is free, and which one of several is taken."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ical.diary import Busy, Kind, Taken, Window, capacity_at
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What is known of the time of one. `windows` None: it is there whenever nothing is entered for it.
+
+    `load` orders those that are free: what is used least goes first.
+    """
+
+    id: int
+    name: str
+    capacity: int = 1
+    windows: Sequence[Window] | None = None
+    busy: Sequence[Busy] = ()
+    taken: Sequence[Taken] = ()
+    load: tuple[int, ...] = ()
+
+
+def is_free(resource: Resource, kind: Kind, start: datetime, end: datetime) -> bool:
+    """Whether it can be had for a visit, the kind's buffers included where somebody else has claimed it."""
+    if resource.windows is not None and capacity_at(resource.windows, start, end) == 0:
+        return False
+    if any(each.start < end and each.end > start for each in resource.busy):
+        return False
+    first = start - timedelta(minutes=kind.buffer_before)
+    last = end + timedelta(minutes=kind.buffer_after)
+    used = {each.seat for each in resource.taken if each.start < last and each.end > first}
+    return any(seat not in used for seat in range(resource.capacity))
+
+
+def choose(
+    groups: Iterable[Sequence[Resource]],
+    kind: Kind,
+    spans: Collection[tuple[datetime, datetime]],
+    *,
+    preferred: Collection[int] = (),
+) -> list[tuple[Resource, int]]:
+    """Of each group the one to take for all of these times, with how many of them it is not free for.
+
+    Whoever can at most of them; then those preferred; then whoever is used least. Nobody is taken twice.
+    """
+    chosen: list[tuple[Resource, int]] = []
+    for group in groups:
+        left = [each for each in group if all(each.id != other.id for other, _missing in chosen)]
+        rated = [
+            (sum(not is_free(each, kind, *span) for span in spans), each.id not in preferred, each.load, each.id, each)
+            for each in left or group
+        ]
+        missing, *_rest, best = min(rated, key=lambda rate: rate[:-1])
+        chosen.append((best, missing if left else len(spans)))
+    return chosen
