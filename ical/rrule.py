@@ -49,6 +49,35 @@ def until_text(moment: datetime) -> str:
     return f"{moment:%Y%m%dT%H%M%S}Z"
 
 
+def ending(value: str, *, count: int | None = None, until: str | None = None) -> str:
+    """The rule with that end instead of its own."""
+    parts = [part for part in normalise(value).split(";") if part.upper().partition("=")[0] not in ("COUNT", "UNTIL")]
+    parts += [f"COUNT={count}"] if count is not None else []
+    parts += [f"UNTIL={until}"] if until is not None else []
+    return ";".join(parts)
+
+
+def rotated(value: str, days: int) -> str | None:
+    """The rule for a series that begins so many days later, each day of it with it; None where no rule says that.
+
+    A plain monthly or yearly rule stays as it is, and may skip other months than before.
+    """
+    rule = read_rule(value)
+    if days == 0:
+        return value
+    if rule.bymonthday or rule.bymonth or rule.bysetpos or rule.byyearday or any(nth for nth, _ in rule.byday):
+        return None
+    if rule.freq in ("MONTHLY", "YEARLY"):
+        return None if rule.byday else value
+    names = list(_WEEKDAYS)
+    parts = [part for part in normalise(value).upper().split(";") if part.partition("=")[0] not in ("BYDAY", "WKST")]
+    if rule.byday:
+        parts.append("BYDAY=" + ",".join(names[(weekday + days) % 7] for _, weekday in rule.byday))
+    if rule.interval > 1 or rule.wkst:
+        parts.append(f"WKST={names[(rule.wkst + days) % 7]}")
+    return ";".join(parts)
+
+
 def read_rule(value: str) -> Rule:
     """`value` as a Rule. Raises UnsupportedRecurrence for a rule outside the shapes we take."""
     if len(value) > MAX_LENGTH:
