@@ -4,22 +4,28 @@ SQLite: WAL, synchronous=FULL, and every writing transaction begins with BEGIN I
 PostgreSQL's `SELECT … FOR UPDATE` is there (a deferred BEGIN would fail half-way when two writers meet).
 """
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Connection, Dialect, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.policy import SYSTEM, Actor
 from storage.settings import Settings
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_WAIT_SECONDS = 20
+# A connection used so lately is not asked whether it is still there.
+_FRESH_SECONDS = 1
 
 
 class DatabaseUnavailable(Exception):
@@ -74,7 +80,9 @@ class Database:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         else:
-            engine = create_engine(self.url, pool_size=16, max_overflow=16, pool_use_lifo=True, pool_pre_ping=True)
+            engine = create_engine(self.url, pool_size=16, max_overflow=16, pool_use_lifo=True)
+            event.listen(engine, "checkin", _note_use)
+            event.listen(engine, "checkout", partial(_ask_whether_there, engine.dialect))
         event.listen(engine, "handle_error", _translate)
         return engine
 
@@ -92,9 +100,10 @@ class Database:
         """A session that sees one snapshot and writes nothing (but for `write_beside`)."""
         with (
             self._reading.connect() as connection,
+            # Its end is a COMMIT: after a ROLLBACK psycopg forgets all statements that it has prepared.
+            connection.begin(),
             Session(connection, expire_on_commit=False, autoflush=False) as session,
         ):
-            connection.begin()
             session.info.update(
                 settings=self.settings,
                 actor=actor or self._actor,
@@ -183,11 +192,24 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
+def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ask_whether_there(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Whether the server is still at the other end of a connection that has been lying about."""
+    if time.monotonic() - record.info.get("used", math.inf) < _FRESH_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError() from error
+
+
 def _translate(context: ExceptionContext) -> DatabaseUnavailable | None:
     """What is raised instead: the drivers' many words for "not now" become ours, wherever a statement fails."""
     away = isinstance(context.sqlalchemy_exception, (OperationalError, InterfaceError)) or context.is_disconnect
-    # Before each use the pool asks whether a connection is still there, and must hear the driver's own "no".
-    return unavailable(context.original_exception) if away and not context.is_pre_ping else None
+    return unavailable(context.original_exception) if away else None
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailable:
