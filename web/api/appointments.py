@@ -1,5 +1,6 @@
 """Appointments: book, read, move and every step of their life."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlencode
@@ -17,19 +18,18 @@ from ical.errors import (
     SeriesConflict,
     TooManyInstances,
 )
-from storage import appointments, booking, lifecycle, policy, views
+from storage import appointments, booking, follow_ups, lifecycle, policy, views
 from storage.appointments import AppointmentView
 from storage.drafts import NewAppointment
 from storage.models import Account
-from web.api import lookups, shapes
-from web.api.fields import DayOrMoment, Line, Moment, Name, Prose, Query, Request, to_book
+from web.api import decisions, lookups, shapes
+from web.api.decisions import DecisionIn, RecurrenceId
+from web.api.fields import DayOrMoment, FollowUpWanted, Line, Moment, Name, Prose, Query, Request, to_book
 from web.api.lookups import PatientIn
 from web.api.operations import Answer, Call, operation, reject
 
 ACTIONS = ("confirm", "arrive", "start", "complete", "no-show", "cancel")
 _POLICY = {"confirm": "appointment.confirm", "cancel": "appointment.change"}
-
-RecurrenceId = Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z$")]
 
 
 class NewAppointmentIn(Request):
@@ -44,7 +44,10 @@ class NewAppointmentIn(Request):
     hold: UUID | None = Field(default=None, description="The id of a hold, which becomes the appointment.")
     resources: list[Name] = Field(default=[], max_length=0, description="None can be booked yet.")
     rrule: Line | None = Field(default=None, max_length=200, description="An RRULE value of RFC 5545.")
-    on_conflict: Literal["refuse", "skip", "move"] = "refuse"
+    on_conflict: Literal["refuse", "skip", "move"] = Field(
+        default="refuse", description="What becomes of occurrences that are not free and not decided."
+    )
+    decisions: list[DecisionIn] = Field(default=[], max_length=500, description="For occurrences of a series.")
     parent: UUID | None = Field(default=None, description="The appointment that this one follows up.")
 
 
@@ -71,6 +74,12 @@ class ActionIn(Request):
     reason: Annotated[Prose, Field(max_length=500)] = ""
     recurrence_id: RecurrenceId | None = Field(default=None, description="One occurrence of a series.")
     by: Literal["patient", "doctor"] | None = Field(default=None, description="Whose wish a cancellation is.")
+
+
+class CompleteIn(ActionIn):
+    follow_up: FollowUpWanted | None = Field(
+        default=None, description="What is to follow. Left out: what the type usually proposes; null: nothing."
+    )
 
 
 class RescheduleIn(Request):
@@ -101,30 +110,30 @@ def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
         reason=body.reason,
         patient_notes=body.patient_notes,
         rrule=body.rrule or None,
+        decisions=decisions.read(body.decisions, lookups.zone(allowed[0])),
         on_conflict=body.on_conflict,
         parent=_parent(call, body.parent),
     )
     try:
         booked = booking.book(call.session, allowed, new, actor=call.actor, now=call.now, ticket=body.hold)
     except SeriesConflict as conflict:
-        raise _with_offsets(conflict, allowed[0]) from None
+        raise with_offsets(conflict, allowed[0]) from None
     except (InvalidCalendarData, TooManyInstances) as refusal:
         raise InvalidInput(refusal.sentence, field="rrule") from None
     return of_booking(call, booked)
 
 
 def of_booking(call: Call, booked: booking.Booked) -> shapes.Booked:
-    owner = booked.doctor
-    view = appointments.details(call.session, booked.appointment.id)
-    assert view is not None
+    owner, appointment = booked.doctor, booked.appointment
+    visit = appointments.current(booked.visits)
     answer = shapes.Booked(
-        id=view.id,
-        status=view.status,
+        id=appointment.id,
+        status=visit.status,
         doctor=owner.username,
-        type=view.kind.code,
-        start=shapes.local(view.start, owner),
-        end=shapes.local(view.end, owner),
-        manage_url=booking.manage_url(call.settings, view.id),
+        type=appointment.type_code,
+        start=shapes.local(visit.start, owner),
+        end=shapes.local(visit.end, owner),
+        manage_url=booking.manage_url(call.settings, appointment.id),
     )
     if booked.occurrences:
         answer.occurrences = [
@@ -136,8 +145,8 @@ def of_booking(call: Call, booked: booking.Booked) -> shapes.Booked:
             )
             for each in booked.occurrences
         ]
-    call.answer_headers["Location"] = f"/api/v1/appointments/{view.id}"
-    lookups.set_etag(call, view)
+    call.answer_headers["Location"] = f"/api/v1/appointments/{appointment.id}"
+    call.answer_headers["ETag"] = f'"{appointments.etag(call.session, appointment, booked.visits)}"'
     return answer
 
 
@@ -150,11 +159,15 @@ def _parent(call: Call, parent: UUID | None) -> UUID | None:
     return parent
 
 
-def _with_offsets(conflict: SeriesConflict, owner: Account) -> SeriesConflict:
+def with_offsets(conflict: SeriesConflict, owner: Account) -> SeriesConflict:
     return SeriesConflict(
         [
-            (shapes.local(start, owner), [shapes.local(each, owner) for each in alternatives])
-            for start, alternatives in conflict.conflicts
+            replace(
+                each,
+                start=shapes.local(each.start, owner),
+                alternatives=tuple(shapes.local(start, owner) for start in each.alternatives),
+            )
+            for each in conflict.conflicts
         ]
     )
 
@@ -244,20 +257,32 @@ def change_status(call: Call, id: UUID, body: ActionIn, action: str) -> shapes.A
         _before_cut_off(call, view, body.recurrence_id)
     if body.by == "doctor" and not call.actor.is_staff:
         policy.require(call.actor, "appointment.status", view.appointment)
-    lifecycle.change_status(
-        call.session,
-        id,
-        action,
-        recurrence_id=body.recurrence_id,
-        reason=body.reason,
-        by=body.by,
-        actor=call.actor,
-        now=call.now,
-    )
+    try:
+        lifecycle.change_status(
+            call.session,
+            id,
+            action,
+            recurrence_id=body.recurrence_id,
+            reason=body.reason,
+            by=body.by,
+            follow_up=_follow_up(body),
+            actor=call.actor,
+            now=call.now,
+        )
+    except InvalidInput as refusal:
+        if refusal.field in FollowUpWanted.model_fields:
+            raise InvalidInput(refusal.sentence, field=f"follow_up.{refusal.field}") from None
+        raise
     return _changed(call, id)
 
 
-def _declare(action: str) -> None:
+def _follow_up(body: ActionIn) -> follow_ups.Wanted | None:
+    if "follow_up" not in body.model_fields_set or not isinstance(body, CompleteIn):
+        return follow_ups.USUAL
+    return None if body.follow_up is None else lookups.follow_up(body.follow_up)
+
+
+def _declare(action: str, takes: type[ActionIn]) -> None:
     def act(call: Call, id: UUID, body: ActionIn) -> shapes.Appointment:
         return change_status(call, id, body, action)
 
@@ -267,14 +292,14 @@ def _declare(action: str) -> None:
         f"/appointments/{{id}}/{action}",
         f"{action.capitalize()}: an appointment, or one occurrence of a series",
         shapes.Appointment,
-        body=ActionIn,
+        body=takes,
         body_required=False,
         refusals=(404, 409, 412),
     )(act)
 
 
 for each_action in ACTIONS:
-    _declare(each_action)
+    _declare(each_action, CompleteIn if each_action == "complete" else ActionIn)
 
 
 def _changed(call: Call, id: UUID) -> shapes.Appointment:

@@ -7,10 +7,35 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify
 
-from web.api import analytics, appointments, house_rules, leave, openapi, problems, resources, times, waitlist
+from web.api import (
+    analytics,
+    appointments,
+    follow_ups,
+    house_rules,
+    leave,
+    offers,
+    openapi,
+    problems,
+    resources,
+    series,
+    times,
+    waitlist,
+)
 from web.api.operations import OPERATIONS, PREFIX, Operation, perform
 
-__all__ = ["analytics", "appointments", "bp", "house_rules", "leave", "resources", "times", "waitlist"]
+__all__ = [
+    "analytics",
+    "appointments",
+    "bp",
+    "follow_ups",
+    "house_rules",
+    "leave",
+    "offers",
+    "resources",
+    "series",
+    "times",
+    "waitlist",
+]
 
 bp = Blueprint("api", __name__, url_prefix=PREFIX)
 API_VERSION = "1"

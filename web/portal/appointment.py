@@ -15,14 +15,16 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ical import feeds, status
 from ical.errors import CutOffPassed, IllegalTransition, InvalidInput, NotFound, Refusal, VersionConflict
-from storage import accounts, appointments, booking, lifecycle, outbox, views, waitlist
+from storage import accounts, appointments, booking, follow_ups, lifecycle, outbox, views, waitlist
 from storage.appointments import AppointmentView
 from storage.diary import Except
+from storage.follow_ups import USUAL_TYPE
 from storage.models import Visit
 from storage.policy import Actor, can, require
 from web import sessions
 from web.forms import Form, read_date, read_instant
 from web.portal import times
+from web.portal.follow_ups import read_wanted
 from web.security import policy, public
 from web.services import now, reading, settings, transaction
 
@@ -154,6 +156,8 @@ def _page(session: Any, access: Access, problem: str = "", form: Form | None = N
         form=form or Form(None, notes=access.detail.doctor_notes if notes else ""),
         notes=notes,
         staff=access.actor.is_staff,
+        following=follow_ups.listed(session, appointment_id=appointment.id),
+        follow_up_url=lambda row: follow_ups.url(settings(), row.follow_up),
     )
 
 
@@ -198,7 +202,7 @@ def confirm(key: UUID | str) -> Answer:
     return _act(key, _step("confirm"), "confirmed", "appointment.confirm")
 
 
-def _step(step: str) -> Callable[[Any, Access], None]:
+def _step(step: str, **more: Any) -> Callable[[Any, Access], None]:
     def act(session: Any, access: Access) -> None:
         lifecycle.change_status(
             session,
@@ -207,6 +211,7 @@ def _step(step: str) -> Callable[[Any, Access], None]:
             recurrence_id=access.visit.recurrence_id or None,
             actor=access.actor,
             now=now(),
+            **more,
         )
 
     return act
@@ -300,16 +305,35 @@ def _move(session: Any, access: Access) -> None:
 @policy("appointment.status")
 def complete(appointment_id: UUID) -> Answer:
     if request.method == "GET":
-        return _question(appointment_id, "appointment/complete.html")
+        return _complete_page(appointment_id)
     form = Form(request.form)
     notes = form.paragraph("notes", maximum=5000)
+    wanted = read_wanted(form)
+    if not form:
+        return _complete_page(appointment_id, form)
 
     def act(session: Any, access: Access) -> None:
         if notes and can(access.actor, "doctor_notes.write", access.detail.appointment):
             lifecycle.set_notes(session, appointment_id, notes, actor=access.actor, now=now())
-        _step("complete")(session, access)
+        _step("complete", follow_up=wanted)(session, access)
 
     return _act(appointment_id, act, "status", "appointment.status")
+
+
+def _complete_page(appointment_id: UUID, form: Form | None = None) -> Answer:
+    """Asks for notes, and what is to follow: the type's own days to begin with."""
+    with reading() as session:
+        access = _by_login(session, appointment_id)
+        if access.refusal is not None:
+            return _page(session, access, access.refusal.sentence), access.refusal.status
+        kinds = views.types(session)
+    detail = access.detail
+    if form is None:
+        form = Form(None, after_days=detail.kind.follow_up_days, follow_up_type=USUAL_TYPE)
+    page = render_template(
+        "appointment/complete.html", access=access, detail=detail, visit=access.visit, form=form, kinds=kinds
+    )
+    return page, 200 if form else 422
 
 
 @bp.post("/appointments/<uuid:appointment_id>/status/")
@@ -370,11 +394,19 @@ def mine() -> Answer:
         return render_template("appointment/find.html", form=Form(), sent=False)
     with reading() as session:
         upcoming, past = views.visits_of_patient(session, g.patient.id, now())
+        following = follow_ups.listed(session, patients=[g.patient.id], statuses=follow_ups.OPEN)
         waiting = waitlist.list_entries(session, patient=g.patient, statuses=["waiting", "offered"])
         doctors = {doctor.id: doctor for doctor in accounts.doctors(session)}
         kinds = {kind.code: kind for kind in views.types(session, all_of_them=True)}
     return render_template(
-        "appointment/mine.html", upcoming=upcoming, past=past, waiting=waiting, doctors=doctors, kinds=kinds
+        "appointment/mine.html",
+        following=following,
+        follow_up_url=lambda row: follow_ups.url(settings(), row.follow_up),
+        upcoming=upcoming,
+        past=past,
+        waiting=waiting,
+        doctors=doctors,
+        kinds=kinds,
     )
 
 

@@ -13,6 +13,7 @@ from storage.models import FollowUp
 from storage.policy import Actor, can
 from storage.slots import DoctorSlot
 from web import sessions
+from web.forms import Form
 from web.portal.times import Choice
 from web.security import public
 from web.services import now, reading, settings, transaction
@@ -53,6 +54,20 @@ def _page(session: Any, token: str, found: FollowUp, problem: Refusal | None = N
         problem=problem,
     )
     return text, 200 if problem is None else problem.status
+
+
+def read_wanted(form: Form) -> follow_ups.Wanted | None:
+    """What somebody who completes a visit wants to follow; None where nothing is."""
+    after = form.number("after_days", 1, 731, required="")
+    first, last = form.date("due_from", required=""), form.date("due_to", required="")
+    note = form.text("follow_up_note", maximum=200)
+    if after is None and first is None and last is None:
+        return None
+    if first and last and last < first:
+        form.fail("due_to", "The last day must not be before the first.")
+    # Two days say it more exactly than a number that was there already.
+    after = None if first or last else after
+    return follow_ups.Wanted(after, first, last, form.get("follow_up_type") or None, note)
 
 
 def _days(found: list[DoctorSlot], zone: ZoneInfo) -> list[tuple[Any, list[Choice]]]:
