@@ -21,10 +21,11 @@ _RANGES = {
     "notice_minutes": (0, 60 * 24 * 60),
     "window_days": (1, 730),
     "cutoff_minutes": (0, 60 * 24 * 60),
+    "cutoff_cancel_minutes": (0, 60 * 24 * 60),
     "position": (0, 10_000),
 }
-_OPTIONAL = ("minutes", "capacity")
-FIELDS = (*_RANGES, "name", "colour", "mode", "self_booking", "active")
+_OPTIONAL = ("minutes", "capacity", "cutoff_cancel_minutes")
+FIELDS = (*_RANGES, "name", "colour", "mode", "self_booking", "approval", "active")
 
 _BY_CODE = Kept(lambda columns: select(*columns).where(AppointmentType.code == bindparam("code")), AppointmentType)
 
