@@ -100,10 +100,9 @@ class Database:
         """A session that sees one snapshot and writes nothing (but for `write_beside`)."""
         with (
             self._reading.connect() as connection,
-            # Its end is a COMMIT: after a ROLLBACK psycopg forgets all statements that it has prepared.
-            connection.begin(),
             Session(connection, expire_on_commit=False, autoflush=False) as session,
         ):
+            snapshot = connection.begin()
             session.info.update(
                 settings=self.settings,
                 actor=actor or self._actor,
@@ -111,7 +110,14 @@ class Database:
                 writing=self._writing,
                 connection=connection,
             )
-            yield session
+            try:
+                yield session
+            finally:
+                if connection.invalidated:
+                    snapshot.rollback()
+                else:
+                    # Not a ROLLBACK: after one, psycopg forgets all statements that it has prepared.
+                    snapshot.commit()
 
     def upgrade(self) -> None:
         """Bring the schema to this release's. Raises SchemaTooNew for a newer one."""
