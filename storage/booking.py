@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from ical import status
 from ical.diary import Window
-from ical.errors import HoldExpired, Refusal, SlotTaken
+from ical.errors import HoldExpired, InvalidInput, Refusal, SlotTaken
 from ical.lines import Component
+from ical.participants import set_participants
 from ical.series import Outcome
 from storage import (
+    audit,
     booking_rules,
+    choosing,
     claims,
     collections,
     drafts,
@@ -27,11 +29,13 @@ from storage import (
     links,
     notifications,
     objects,
+    participants,
     requests,
     series,
 )
-from storage.models import Account, Appointment, AppointmentType, Claim, Hold, Visit
+from storage.models import Account, Appointment, AppointmentType, ChangeRequest, Claim, Hold, Visit
 from storage.policy import Actor
+from storage.resources import Bookable
 from storage.settings import Settings
 from storage.writes import Write
 
@@ -43,15 +47,30 @@ class Booked:
     visits: list[Visit]
     # Only for a series
     occurrences: list[Outcome]
+    # Who takes part beside the doctor
+    others: Sequence[Bookable] = ()
+    # What the practice has to agree to first
+    request: ChangeRequest | None = None
 
 
 def hold(
-    session: Session, doctor: Account, start: datetime, kind: AppointmentType, *, actor: Actor, now: datetime
+    session: Session,
+    doctor: Account,
+    start: datetime,
+    kind: AppointmentType,
+    *,
+    actor: Actor,
+    now: datetime,
+    resources: Sequence[str] = (),
+    beside: Sequence[Account] = (),
 ) -> Hold:
-    """Keep a slot for settings.hold_minutes. Raises SlotTaken when it is gone, or the rule that says no."""
-    resource = booking_rules.lock(session, [doctor])[doctor.id]
+    """Keep a slot for settings.hold_minutes, with what the type needs, the `resources` of these names and the doctors
+    `beside`. Raises SlotTaken when it is gone, or the rule that says no."""
+    needed = choosing.needs(session, kind, resources, beside)
+    resource = booking_rules.lock(session, [doctor], needed.ids)[doctor.id]
     until = now + timedelta(minutes=_settings(session).hold_minutes)
     checked = booking_rules.check(session, doctor, resource, start, kind, actor, now)
+    party = choosing.choose(session, doctor, needed, start, checked.end, kind, actor, now)
     kept = Hold(
         id=uuid4(),
         doctor_id=doctor.id,
@@ -61,7 +80,7 @@ def hold(
         expires_at=until,
         created_at=now,
     )
-    claims.take(session, [checked.wanted], kind="hold", now=now, ticket=kept.id, expires_at=until)
+    claims.take(session, [checked.wanted, *party.wanted], kind="hold", now=now, ticket=kept.id, expires_at=until)
     session.execute(delete(Hold).where(Hold.expires_at < now - timedelta(days=1)))
     session.add(kept)
     session.flush()
@@ -83,24 +102,28 @@ def book(
     now: datetime,
     ticket: UUID | None = None,
 ) -> Booked:
-    """Book with one of `doctors`: whoever is free and has the fewest appointments that day.
+    """Book with one of `doctors`: whoever is free and is booked least; or with all of them at once. What the type needs
+    is booked with them, all or nothing.
 
-    `ticket` is a hold's or an offer's id, whose claim becomes the appointment's. Raises SlotTaken, HoldExpired,
+    `ticket` is a hold's or an offer's id, whose claims become the appointment's. Raises SlotTaken, HoldExpired,
     SeriesConflict or the rule that said no, and nothing is written.
     """
-    resources = booking_rules.lock(session, doctors)
+    needed = choosing.needs(session, new.kind, new.resources, doctors[1:] if new.together else ())
+    resources = booking_rules.lock(session, doctors, needed.ids)
     if ticket is not None:
         _redeem(session, ticket, now)
     if new.follow_up is not None:
         follow_ups.require_open(session, new.follow_up)
     refusals: list[Refusal] = []
-    for doctor in _by_load(session, doctors, new.start):
+    for doctor in doctors[:1] if new.together else choosing.by_load(session, doctors, new.start):
         try:
             if new.rrule is None:
-                checked = booking_rules.check(session, doctor, resources[doctor.id], new.start, new.kind, actor, now)
-                calendar = drafts.event(session, doctor, new, checked.end, now)
-                return _store(session, doctor, new, calendar, [], actor, now, windows=checked.windows)
-            plan = series.plan(session, doctor, new, actor, now)
+                return _book_one(session, doctor, resources[doctor.id], needed, new, actor, now)
+            if new.overrule:
+                raise InvalidInput(
+                    "Of a series, say for each occurrence in conflict that it is kept.", field="overrule"
+                )
+            plan = series.plan(session, doctor, new, actor, now, needed)
             return _store(session, doctor, new, plan.calendar, plan.outcomes, actor, now, windows=plan.windows)
         except Refusal as refusal:
             refusals.append(refusal)
@@ -135,25 +158,26 @@ def _redeem(session: Session, ticket: UUID, now: datetime) -> None:
     session.execute(delete(Hold).where(Hold.id == ticket))
 
 
-def _by_load(session: Session, doctors: Sequence[Account], start: datetime) -> list[Account]:
-    """Fewest appointments on that day first, so that "any doctor" shares the work."""
-    if len(doctors) == 1:
-        return list(doctors)
-    day = timedelta(hours=12)
-    counts: dict[int, int] = dict(
-        session.execute(
-            select(Appointment.doctor_id, func.count())
-            .join(Visit, Visit.appointment_id == Appointment.id)
-            .where(
-                Appointment.doctor_id.in_([doctor.id for doctor in doctors]),
-                Visit.status.in_(status.ACTIVE),
-                Visit.start > start - day,
-                Visit.start < start + day,
-            )
-            .group_by(Appointment.doctor_id)
-        ).all()
-    )
-    return sorted(doctors, key=lambda doctor: (counts.get(doctor.id, 0), doctor.id))
+def _book_one(
+    session: Session,
+    doctor: Account,
+    resource: int,
+    needed: choosing.Needs,
+    new: drafts.NewAppointment,
+    actor: Actor,
+    now: datetime,
+) -> Booked:
+    overrule = bool(new.overrule)
+    checked = booking_rules.check(session, doctor, resource, new.start, new.kind, actor, now, overrule=overrule)
+    party = choosing.choose(session, doctor, needed, new.start, checked.end, new.kind, actor, now, overrule=overrule)
+    calendar = drafts.event(session, doctor, new, checked.end, now)
+    set_participants(calendar, participants.described(session, party.people))
+    booked = _store(session, doctor, new, calendar, [], actor, now, windows=None if overrule else checked.windows)
+    if overrule:
+        rules = [*(refusal.code for refusal in checked.overruled), *(SlotTaken.code for _each in party.missing)]
+        about = f"appointment:{booked.appointment.id}"
+        audit.record(session, actor, "appointment.overruled", about, {"rules": rules}, now)
+    return booked
 
 
 def _store(
@@ -170,18 +194,19 @@ def _store(
     target = collections.built_in(session, doctor, "appointments")
     uid = calendar.components("VEVENT")[0].plain("UID")
     overruled = {outcome.recurrence_id: outcome.overruled for outcome in results if outcome.overruled}
-    write = Write(actor, now, "book", overbook=bool(overruled))
+    write = Write(actor, now, "book", overbook=bool(overruled or new.overrule))
     followed = objects.put_appointment(session, target, f"{uid}.ics", calendar, write, windows=windows)
     appointment = followed.appointment
     made = sorted(followed.visits.values(), key=lambda visit: visit.start)
     for visit in made[:1] if appointment.series else made:
-        history.record(session, visit, actor, "booked", now)
+        history.record(session, visit, actor, "booked", now, reason=new.overrule)
     series.note_overruled(session, appointment, overruled, actor, now)
     if new.parent is not None:
         follow_ups.close(session, appointment, made[0].start, new.follow_up)
+    request = None
     if new.kind.approval and not actor.is_staff:
-        requests.of_booking(session, appointment, made[0], actor=actor, now=now)
+        request = requests.of_booking(session, appointment, made[0], actor=actor, now=now)
     else:
         notifications.confirmed(session, appointment, made, now)
     session.flush()
-    return Booked(appointment, doctor, made, results)
+    return Booked(appointment, doctor, made, results, followed.others, request)

@@ -1,6 +1,6 @@
 """What the booking rules say about a time, with the facts that they need read behind the lock."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,8 +25,8 @@ class Allowed:
     overruled: tuple[Refusal, ...] = ()
 
 
-def lock(session: Session, doctors: Sequence[Account]) -> dict[int, int]:
-    """Lock these doctors' time. Returns the resource of each."""
+def lock(session: Session, doctors: Sequence[Account], also: Iterable[int] = ()) -> dict[int, int]:
+    """Lock these doctors' time, and that of the resources `also`. Returns the resource of each doctor."""
     resources = {}
     for doctor in doctors:
         resource = claims.resource_of(session, doctor.id)
@@ -35,7 +35,7 @@ def lock(session: Session, doctors: Sequence[Account]) -> dict[int, int]:
         resources[doctor.id] = resource
     if not resources:
         raise InvalidInput("Nobody can be booked there.", field="doctor")
-    claims.lock(session, resources.values())
+    claims.lock(session, [*resources.values(), *also])
     return resources
 
 

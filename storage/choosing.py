@@ -16,9 +16,10 @@ from ical import resources as rules
 from ical import timezones
 from ical.diary import midnight
 from ical.errors import InvalidInput, SlotTaken
-from storage import claims, diary, resources
-from storage.models import Account, AppointmentType, CalendarObject, Claim
+from storage import booking_rules, claims, diary, participants, resources
+from storage.models import Account, Appointment, AppointmentType, CalendarObject, Claim
 from storage.models import Collection as Calendar
+from storage.policy import Actor
 from storage.resources import Bookable
 
 # How far about a week it is looked for who was booked the longest ago.
@@ -81,7 +82,69 @@ def needs(session: Session, kind: AppointmentType, names: Iterable[str] = (), do
     return Needs(tuple(others), (*groups, *((each,) for each in left)))
 
 
+@dataclass(frozen=True)
+class Picked:
+    """One of a group. `missing`: for how many of the times it is not free."""
+
+    who: Bookable
+    facts: rules.Resource
+    missing: int
+
+
+def again(session: Session, appointment: Appointment, kind: AppointmentType) -> Needs:
+    """What an appointment needs at another time: of a series just those who take part, for they take part in all of it;
+    else what its kind needs, and who was asked for besides."""
+    present = participants.of_appointment(session, appointment.id)
+    if not present and not kind.resources:
+        return NOTHING
+    doctors = tuple(each for each in present if each.kind == "doctor")
+    left = [each for each in present if each.kind != "doctor"]
+    if appointment.series:
+        return Needs(doctors, tuple((each,) for each in left))
+    required = needs(session, kind).groups
+    for group in required:
+        taken = next((each for each in left if each in group), None)
+        if taken is not None:
+            left.remove(taken)
+    return Needs(doctors, (*required, *((each,) for each in left)))
+
+
 def choose(
+    session: Session,
+    lead: Account,
+    needed: Needs,
+    start: datetime,
+    end: datetime,
+    kind: AppointmentType,
+    actor: Actor,
+    now: datetime,
+    *,
+    own: diary.Except | None = None,
+    preferred: Collection[int] = (),
+    overrule: bool = False,
+) -> Chosen:
+    """Who takes part beside `lead`, everybody free at this time. Their time is locked. `own`: a visit whose minutes do
+    not count; `preferred`: ids to be kept where they can be. Raises the first rule that says no, unless `overrule`."""
+    if not needed:
+        return Chosen()
+    doctors = [
+        booking_rules.check(
+            session, each.account, each.id, start, kind, actor, now, own=own, length=end - start, overrule=overrule
+        )
+        for each in needed.doctors
+    ]
+    zone = timezones.zone(lead.timezone)
+    found = pick(session, needed, kind, [(start, end)], zone, now, own=own, preferred=preferred)
+    missing = tuple(each.who for each in found if each.missing)
+    if missing and not overrule:
+        raise SlotTaken(f"{missing[0].account.name} is not free then.")
+    before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
+    wanted = (claims.Wanted(each.who.id, start - before, end + after, seats=each.facts.capacity) for each in found)
+    people = (*needed.doctors, *(each.who for each in found))
+    return Chosen(people, (*(each.wanted for each in doctors), *wanted), missing)
+
+
+def pick(
     session: Session,
     needed: Needs,
     kind: AppointmentType,
@@ -91,30 +154,17 @@ def choose(
     *,
     own: diary.Except | None = None,
     preferred: Collection[int] = (),
-    anyway: bool = False,
-) -> Chosen:
-    """One of each group, free for all of these times. Everybody's time is locked. `own`: an appointment whose minutes
-    do not count; `preferred`: ids to be kept where they can be. Raises SlotTaken, unless `anyway`.
-
-    The further doctors are not looked at here: the booking rules are asked about them as about the first.
-    """
+    around: timedelta = _BEYOND,
+) -> list[Picked]:
+    """Of each group the one that is free for most of these times, with what is known of it up to `around` them."""
     if not needed.groups:
-        return Chosen()
+        return []
     people = {each.id: each for group in needed.groups for each in group}
-    facts = read(session, list(people.values()), spans[0][0], max(end for _start, end in spans), zone, now, own=own)
-    found = rules.choose(
-        [[facts[each.id] for each in group] for group in needed.groups], diary.kind_of(kind), spans, preferred=preferred
-    )
-    missing = tuple(people[each.id] for each, count in found if count)
-    if missing and not anyway:
-        raise SlotTaken(f"{missing[0].account.name} is not free then.")
-    before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
-    wanted = tuple(
-        claims.Wanted(each.id, start - before, end + after, "", each.capacity)
-        for each, _count in found
-        for start, end in spans
-    )
-    return Chosen(tuple(people[each.id] for each, _count in found), wanted, missing)
+    first, last = spans[0][0] - around, max(end for _start, end in spans) + around
+    facts = read(session, list(people.values()), first, last, spans[0][0], zone, now, own=own)
+    groups = [[facts[each.id] for each in group] for group in needed.groups]
+    found = rules.choose(groups, diary.kind_of(kind), spans, preferred=preferred)
+    return [Picked(people[each.id], each, missing) for each, missing in found]
 
 
 def read(
@@ -122,13 +172,15 @@ def read(
     people: Sequence[Bookable],
     start: datetime,
     end: datetime,
+    at: datetime,
     zone: ZoneInfo,
     now: datetime,
     *,
     own: diary.Except | None = None,
 ) -> dict[int, rules.Resource]:
-    """What is known of the time of rooms, machines and assistants about [start, end), by id, in four statements."""
-    books = diary.open_books(session, [each.account for each in people], start - _BEYOND, end + _BEYOND, now, own=own)
+    """What is known of the time of rooms, machines and assistants within [start, end), and how much they are used about
+    `at`, by id, in a constant number of statements."""
+    books = diary.open_books(session, [each.account for each in people], start, end, now, own=own)
     keeps_hours = set(
         session.scalars(
             select(Calendar.owner_id)
@@ -137,7 +189,7 @@ def read(
             .distinct()
         )
     )
-    used = load(session, [each.id for each in people], start, zone)
+    used = load(session, [each.id for each in people], at, zone)
     return {
         each.id: rules.Resource(
             each.id,

@@ -7,10 +7,10 @@ The check and the insert happen under the lock of the resource, and the database
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ical.diary import OVERBOOKED_SEAT
@@ -18,9 +18,10 @@ from ical.errors import SlotTaken
 from storage import freed
 from storage.db import has_row_locks
 from storage.models import Appointment, AppointmentResource, CalendarObject, Claim, Resource, table_of
-from storage.prepared import Prepared
+from storage.prepared import Prepared, among, numbered
 
-_ADD = insert(table_of(Claim))
+_TABLE = table_of(Claim)
+_ADD = Prepared(insert(_TABLE), [column.key for column in _TABLE.columns if column.key != "id"])
 _MINUTES = (Claim.resource_id, Claim.start, Claim.end)
 _UNSEEN = {"synchronize_session": False}
 _RESOURCE = Prepared(select(Resource.id).where(Resource.account_id == bindparam("account")))
@@ -65,8 +66,14 @@ def lock(session: Session, resource_ids: Iterable[int]) -> None:
     if not wanted or not has_row_locks(session):
         return
     late = bool(held) and wanted[0] < max(held)
-    rows = select(Resource.id).where(Resource.id.in_(wanted)).order_by(Resource.id).with_for_update(nowait=late)
-    _note(session, session.scalars(rows))
+    _locking(len(wanted), late).rows(session, **numbered("resource", wanted))
+    _note(session, wanted)
+
+
+@lru_cache
+def _locking(count: int, nowait: bool) -> Prepared:
+    asked = select(Resource.id).where(among(Resource.id, "resource", count)).order_by(Resource.id)
+    return Prepared(asked.with_for_update(nowait=nowait))
 
 
 def lock_owner(session: Session, account_id: int) -> None:
@@ -76,9 +83,11 @@ def lock_owner(session: Session, account_id: int) -> None:
         lock(session, [resource])
 
 
-def lock_appointment(session: Session, appointment_id: UUID, *, also: Collection[int] = ()) -> None:
-    """Lock everybody who takes part in an appointment, and the accounts `also`, at once."""
-    _lock_party(session, also, Appointment.id == appointment_id)
+def lock_appointments(
+    session: Session, ids: Collection[UUID], *, doctors: Collection[int] = (), resources: Collection[int] = ()
+) -> None:
+    """Lock everybody who takes part in these appointments, the accounts of further `doctors`, and `resources`, at once."""
+    _lock_party(session, doctors, Appointment.id.in_(ids), resources)
 
 
 def lock_object(session: Session, owner_id: int, collection_id: int, href: str) -> None:
@@ -87,7 +96,9 @@ def lock_object(session: Session, owner_id: int, collection_id: int, href: str) 
     _lock_party(session, [owner_id], Appointment.object_id.in_(there))
 
 
-def _lock_party(session: Session, accounts: Collection[int], appointment: ColumnElement[bool]) -> None:
+def _lock_party(
+    session: Session, accounts: Collection[int], appointment: ColumnElement[bool], resources: Collection[int] = ()
+) -> None:
     if not has_row_locks(session):
         return
     doctor = select(Appointment.doctor_id).where(appointment)
@@ -95,7 +106,10 @@ def _lock_party(session: Session, accounts: Collection[int], appointment: Column
         Appointment, Appointment.id == AppointmentResource.appointment_id
     )
     party = or_(
-        Resource.account_id.in_(doctor), Resource.account_id.in_(accounts), Resource.id.in_(others.where(appointment))
+        Resource.account_id.in_(doctor),
+        Resource.account_id.in_(accounts),
+        Resource.id.in_(others.where(appointment)),
+        Resource.id.in_(resources),
     )
     held = _held(session)
     if held:
@@ -164,12 +178,15 @@ def take(
                 "expires_at": expires_at,
                 "appointment_id": appointment_id,
                 "recurrence_id": want.recurrence_id,
+                "type_code": "",
+                "location": None,
                 "ticket": ticket,
             }
         )
+    connection = session.connection()
     try:
-        session.connection().execute(_ADD, rows)
-    except IntegrityError as error:
+        _ADD.write_each(connection, rows)
+    except connection.dialect.loaded_dbapi.IntegrityError as error:
         raise SlotTaken() from error
     return frozenset(overbooked)
 

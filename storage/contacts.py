@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical.lines import parse
-from storage import accounts, audit, objects
+from storage import accounts, audit, claims, objects
 from storage.models import Account, Appointment, CalendarObject, Collection, Patient, Visit
 from storage.policy import SYSTEM
 from storage.writes import Write
@@ -35,11 +35,12 @@ def _into_appointments(session: Session, patient: Patient, now: datetime) -> Non
             Appointment.patient_id == patient.id,
             Appointment.id.in_(select(Visit.appointment_id).where(Visit.end > now)),
         )
-        # locks are taken in the order of the doctors' ids
         .order_by(Appointment.doctor_id, Appointment.booked_at)
     )
-    for appointment in session.scalars(asked).all():
-        objects.lock_owner(session, appointment.doctor_id)
+    found = session.scalars(asked).all()
+    # All of them at once: one after the other, two changes could wait in a circle.
+    claims.lock_appointments(session, [appointment.id for appointment in found])
+    for appointment in found:
         session.refresh(appointment)
         obj = session.get_one(CalendarObject, appointment.object_id, populate_existing=True)
         calendar = parse(obj.stored_text)

@@ -34,6 +34,12 @@ class NewAppointment:
     # Of that parent, which the booking closes
     follow_up: UUID | None = None
     plan: tuple[tuple[int, str], ...] | None = None
+    # All of the doctors at once, not one of them
+    together: bool = False
+    # Usernames of rooms, machines and assistants, beside those that the type needs
+    resources: tuple[str, ...] = ()
+    # Why staff set the booking rules aside
+    overrule: str = ""
 
 
 def event(

@@ -15,7 +15,7 @@ from ical.errors import Forbidden, Refusal, UidConflict, UnsupportedComponent
 from ical.lines import Component, parse
 from ical.recurrence import ENTRIES
 from ical.vcalendar import strip_private
-from storage import app_made, appointment_edits, notifications, objects, settling, waitlist
+from storage import app_made, appointment_edits, notifications, objects, participants, settling, waitlist
 from storage.models import Account, CalendarObject, Collection
 from storage.policy import Actor, can
 from storage.writes import Edit, Sent, Spot, Write
@@ -45,7 +45,7 @@ def lock(session: Session, collection: Collection, href: str) -> None:
     """Nobody else writes the member at `href` until the transaction ends."""
     if collection.kind == "waitlist":
         waitlist.lock_before_doctor(session, collection, href)
-    objects.lock(session, collection)
+    objects.lock(session, collection, href)
 
 
 def spot_of(session: Session, collection: Collection, href: str, sent: Sent) -> Spot:
@@ -70,7 +70,7 @@ def put(session: Session, collection: Collection, spot: Spot, sent: Sent, *, act
         # RFC 4791 §5.3.2.1: nor may an object become another one.
         raise UidConflict(spot.href)
     edit = Edit(collection, spot, sent, actor, now)
-    if spot.live is None and spot.elsewhere is not None and not spot.elsewhere.deleted:
+    if spot.live is None and (_lives_elsewhere(spot) or participants.is_uid_of_copy(sent.uid)):
         # An app that drags an event into another calendar writes it there first, then deletes it here: if an
         # appointment's copy were taken, the patient would be told of a cancellation.
         raise Forbidden("This entry stays in its calendar.")
@@ -89,8 +89,11 @@ def client_delete(session: Session, obj: CalendarObject, *, actor: Actor, now: d
     if obj.kind == "waitlist":
         waitlist.withdraw_object(session, obj, actor=actor, now=now, gone=True)
         return
-    objects.lock_owner(session, session.get_one(Collection, obj.collection_id).owner_id)
+    objects.lock_people(session, session.get_one(Collection, obj.collection_id), obj.href)
     session.refresh(obj)
+    if obj.kind == "copy":
+        _put_back(session, obj, actor, now)
+        return
     settle_at = settling.settle_at(session, now)
     objects.delete_object(session, obj, Write(actor, now, "calendar app", settle_at=settle_at))
 
@@ -107,7 +110,7 @@ def client_move(
 ) -> bool:
     """MOVE. What the practice keeps (appointments, waitlist) stays in its calendar. True when the target was new."""
     source = session.get_one(Collection, obj.collection_id)
-    objects.lock_owner(session, source.owner_id)
+    objects.lock_people(session, source, obj.href)
     session.refresh(obj)
     replaced = objects.find(session, target, href)
     write = Write(actor, now, "calendar app")
@@ -116,7 +119,7 @@ def client_move(
             client_delete(session, replaced, actor=actor, now=now)
         objects.rename_object(session, obj, href, write)
         return replaced is None
-    if "waitlist" in (source.kind, target.kind) or obj.kind == "appointment":
+    if "waitlist" in (source.kind, target.kind) or obj.kind in ("appointment", "copy"):
         raise Forbidden("This entry stays in its calendar.")
     for gone in [obj] if replaced is None else [obj, replaced]:
         client_delete(session, gone, actor=actor, now=now)
@@ -137,12 +140,28 @@ def _put_appointment(session: Session, edit: Edit) -> Written:
     existing = edit.existing
     if existing is not None and existing.served_text.encode() == edit.sent.data:
         return Written(existing, False, True)
+    if existing is not None and existing.kind == "copy":
+        _put_back(session, existing, edit.actor, edit.now)
+        return Written(existing, False, False)
     known = existing or edit.spot.with_uid
     if known is None or known.kind != "appointment":
         return _put_event(session, edit)
     if not known.deleted and known.href != edit.spot.href:
         raise UidConflict(known.href)
     return Written(appointment_edits.put_over(session, edit, known), existing is None, False)
+
+
+def _lives_elsewhere(spot: Spot) -> bool:
+    return spot.elsewhere is not None and not spot.elsewhere.deleted
+
+
+def _put_back(session: Session, copy: CalendarObject, actor: Actor, now: datetime) -> None:
+    """What an app did to the copy of an appointment is undone: it is the first doctor's to move or to cancel."""
+    objects.touch(session, copy, Write(actor, now, "put back"))
+    objects.touch_later(copy, now)
+    if actor.account_id is not None:
+        text = participants.why_put_back(session, copy)
+        notifications.notice(session, actor.account_id, text, now, mail=True)
 
 
 def _put_event(session: Session, edit: Edit) -> Written:

@@ -6,6 +6,7 @@ storage.undo.
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -13,16 +14,19 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import lines, policy, recurrence, status, timezones
-from ical.errors import IllegalTransition, InvalidInput
+from ical.errors import IllegalTransition, InvalidInput, NotFound
+from ical.participants import set_participants
 from storage import (
     audit,
     booking_rules,
+    choosing,
     claims,
     cut_offs,
     diary,
     follow_ups,
     history,
     notifications,
+    participants,
     pending,
     steps,
     visits,
@@ -139,7 +143,8 @@ def reschedule(
     """
     if overrule and not reason.strip():
         raise InvalidInput("Say why the rules are set aside.", field="reason")
-    appointment, obj, owner = steps.opened(session, appointment_id, also=doctor)
+    needed = _needed(session, appointment_id)
+    appointment, obj, owner = steps.opened(session, appointment_id, also=doctor, resources=needed.ids)
     visit = steps.chosen(session, appointment, recurrence_id, "reschedule", one=True)[0]
     new_status = check_step([visit], "reschedule", "doctor", now)[visit.recurrence_id]
     cut_offs.require(session, appointment, [visit], "reschedule", actor, now)
@@ -147,12 +152,15 @@ def reschedule(
     allowed = allowed_move(
         session, appointment, visit, target, start, actor=actor, now=now, overrule=overrule, waived=waived
     )
+    party = _party(session, appointment, visit, target, needed, start, allowed.end, actor, now, overrule)
     calendar = lines.parse(obj.stored_text)
     zone = timezones.zone(target.timezone)
     component = steps.component_of(calendar, visit.recurrence_id, zone, whole=not appointment.series)
     appointment_text.clear_pending_cancel(component, now)
     appointment_text.set_times(component, start, allowed.end, zone, now)
     appointment_text.set_status(component, new_status, now)
+    if not appointment.series:
+        set_participants(calendar, participants.described(session, party.people))
     timezones.ensure_vtimezones(calendar)
     was = history.Before.of(visit, owner)
     write = Write(actor, now, "reschedule", overbook=overrule)
@@ -202,6 +210,43 @@ def allowed_move(
         length=visit.end - visit.start,
         overrule=overrule,
         waived=waived,
+    )
+
+
+def _needed(session: Session, appointment_id: UUID) -> choosing.Needs:
+    """Whose time may be taken when an appointment moves: read before the locks, which take all of them at once."""
+    appointment = session.get(Appointment, appointment_id)
+    if appointment is None:
+        raise NotFound()
+    return choosing.again(session, appointment, session.get_one(AppointmentType, appointment.type_code))
+
+
+def _party(
+    session: Session,
+    appointment: Appointment,
+    visit: Visit,
+    doctor: Account,
+    needed: choosing.Needs,
+    start: datetime,
+    end: datetime,
+    actor: Actor,
+    now: datetime,
+    overrule: bool,
+) -> choosing.Chosen:
+    """Who takes part at the new time: the same as before where they are free."""
+    needed = replace(needed, doctors=tuple(each for each in needed.doctors if each.account.id != doctor.id))
+    return choosing.choose(
+        session,
+        doctor,
+        needed,
+        start,
+        end,
+        session.get_one(AppointmentType, appointment.type_code),
+        actor,
+        now,
+        own=diary.Except(appointment.id, visit.recurrence_id),
+        preferred=[each.id for each in participants.of_appointment(session, appointment.id)] if needed else [],
+        overrule=overrule,
     )
 
 

@@ -4,7 +4,7 @@ Text, ETag, occurrences, claims, visits, reminders, the change-log row, the vers
 together under the owner's lock, or nothing is. The text is the truth; all the rest is derived from it here.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
@@ -99,6 +99,14 @@ def lock_owner(session: Session, owner_id: int) -> None:
     claims.lock_owner(session, owner_id)
 
 
+def lock_people(session: Session, collection: Collection, href: str) -> None:
+    """Nobody else takes the time of a calendar's owner, nor of anybody who takes part in the appointment at `href`."""
+    if collection.kind == "appointments":
+        claims.lock_object(session, collection.owner_id, collection.id, href)
+    else:
+        lock_owner(session, collection.owner_id)
+
+
 def lock(session: Session, collection: Collection, href: str | None = None) -> None:
     """Nobody else writes this calendar until the transaction ends, nor takes the time of anybody who takes part in the
     appointment at `href`. People first, so that two never wait in a circle.
@@ -107,7 +115,7 @@ def lock(session: Session, collection: Collection, href: str | None = None) -> N
     if href is None:
         lock_owner(session, collection.owner_id)
     else:
-        _lock_spot(session, collection, href)
+        lock_people(session, collection, href)
     if has_row_locks(session):
         session.refresh(collection, with_for_update=True)
 
@@ -142,10 +150,11 @@ def put_appointment(
     write: Write,
     *,
     windows: Sequence[Window] | None = None,
+    take_over: Callable[[CalendarObject], None] | None = None,
 ) -> Followed:
     """`put_object` of an appointment, with what came of it. `windows`: the owner's working hours about it, where the
-    caller has just read them behind the lock."""
-    followed = _put(session, collection, href, calendar, write, None, windows)[1]
+    caller has just read them behind the lock. `take_over` gives a new object the visits of another one."""
+    followed = _put(session, collection, href, calendar, write, None, windows, take_over)[1]
     assert followed is not None
     return followed
 
@@ -158,10 +167,11 @@ def _put(
     write: Write,
     spot: Spot | None,
     windows: Sequence[Window] | None,
+    take_over: Callable[[CalendarObject], None] | None = None,
 ) -> tuple[CalendarObject, Followed | None]:
     owner = session.get_one(Account, collection.owner_id)
     if spot is None:
-        _lock_spot(session, collection, href)
+        lock_people(session, collection, href)
     seq = _next_seq(session, collection, write.now)
     uid, component = _identity(calendar)
     spot = spot or look(session, collection, href, uid)
@@ -199,8 +209,10 @@ def _put(
         _set(session, obj, row)
     occurrences.replace(session, obj, owner, expansion, new=new)
     followed = None
+    if take_over is not None:
+        take_over(obj)
     if kind == "appointment":
-        first = new and spot.with_uid is None and spot.elsewhere is None
+        first = new and spot.with_uid is None and spot.elsewhere is None and take_over is None
         followed = visits.follow(session, obj, calendar, owner, expansion, write, first=first, windows=windows)
         _show_copies(session, calendar, owner, followed, write)
     _log(session, collection, obj, write, text)
@@ -211,7 +223,7 @@ def delete_object(session: Session, obj: CalendarObject, write: Write) -> None:
     """Take an object out of its calendar. Its versions stay; with `settle_at`, an appointment's minutes stay too
     until then, so that an undo finds them. Raises NotFound when somebody else was faster."""
     collection = session.get_one(Collection, obj.collection_id)
-    _lock_spot(session, collection, obj.href)
+    lock_people(session, collection, obj.href)
     session.refresh(obj)
     if obj.deleted:
         raise NotFound()
@@ -300,7 +312,7 @@ def extend(session: Session, obj: CalendarObject, calendar: Component, write: Wr
     """Expand an open-ended object up to today's horizon; its text and ETag stay as they are."""
     collection = session.get_one(Collection, obj.collection_id)
     owner = session.get_one(Account, collection.owner_id)
-    _lock_spot(session, collection, obj.href)
+    lock_people(session, collection, obj.href)
     expansion = occurrences.expand(calendar, owner, write.now)
     obj.expanded_from, obj.expanded_until = expansion.start, expansion.end
     session.flush()
@@ -324,13 +336,6 @@ def _kind(collection: Collection, calendar: Component) -> str:
             return "appointment"
         return "copy" if any(map(is_copy, events)) else "block"
     return _KINDS.get(collection.kind, "plain")
-
-
-def _lock_spot(session: Session, collection: Collection, href: str) -> None:
-    if collection.kind == "appointments":
-        claims.lock_object(session, collection.owner_id, collection.id, href)
-    else:
-        lock_owner(session, collection.owner_id)
 
 
 def _show_copies(session: Session, calendar: Component, owner: Account, followed: Followed, write: Write) -> None:

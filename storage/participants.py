@@ -4,6 +4,7 @@ The text names them by username (ical.participants). Their minutes are claimed w
 copy that each has in a calendar of its own is written by storage.objects with the appointment itself.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -12,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from ical import participants as text
 from storage import claims, resources
-from storage.models import Account, Appointment, AppointmentResource, Resource, table_of
+from storage.models import Account, Appointment, AppointmentResource, CalendarObject, Resource, table_of
 from storage.prepared import Prepared
 from storage.resources import Bookable
 from storage.settings import Settings
 
+_UID_OF_COPY = re.compile(r"appt-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-[^@]")
 _ROWS = table_of(AppointmentResource)
 _ADD = Prepared(insert(_ROWS), [column.key for column in _ROWS.columns])
 _OF_APPOINTMENT = (
@@ -85,6 +87,18 @@ def described(session: Session, people: Iterable[Bookable]) -> list[text.Partici
 
 def uid_of_copy(session: Session, appointment: Appointment, participant: Bookable) -> str:
     return f"appt-{appointment.id}-{participant.account.username}@{_settings(session).uid_domain}"
+
+
+def is_uid_of_copy(uid: str) -> bool:
+    return _UID_OF_COPY.match(uid) is not None
+
+
+def why_put_back(session: Session, shown: CalendarObject) -> str:
+    """For whoever changed or deleted the copy `shown` in a calendar app."""
+    asked = _UID_OF_COPY.match(shown.uid)
+    appointment = None if asked is None else session.get(Appointment, UUID(asked[1]))
+    whose = "another doctor" if appointment is None else session.get_one(Account, appointment.doctor_id).name
+    return f"What your app did to an appointment of {whose} was put back: it is moved and cancelled in that calendar."
 
 
 def _settings(session: Session) -> Settings:

@@ -25,13 +25,21 @@ class Bookable:
 
 
 def add(
-    session: Session, username: str, kind: str, name: str, *, timezone: str | None = None, now: datetime
+    session: Session,
+    username: str,
+    kind: str,
+    name: str,
+    *,
+    timezone: str | None = None,
+    capacity: int = 1,
+    now: datetime,
 ) -> Bookable:
-    """A new room, machine or assistant. Raises InvalidInput naming the field."""
+    """A new room, machine or assistant; `capacity` appointments can share its time. Raises InvalidInput naming the
+    field."""
     if kind not in KINDS:
         raise InvalidInput("The kind is room, machine or assistant.", field="kind")
     account = accounts.create_account(
-        session, role="resource", username=username, name=name, timezone=timezone, now=now
+        session, role="resource", username=username, name=name, timezone=timezone, capacity=capacity, now=now
     )
     resource = Resource(kind=kind, name=account.name, account_id=account.id)
     session.add(resource)

@@ -13,14 +13,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
-from ical import policy, recurrence, series, slots, timezones
+from ical import policy, recurrence, resources, series, slots, timezones
 from ical.diary import Busy, Taken, Window, booking_horizon
 from ical.errors import Refusal, SeriesConflict, SlotTaken
 from ical.lines import Component
+from ical.participants import set_participants
 from ical.series import Decision, Outcome, Outlook, Planned
-from storage import audit, booking_rules, diary, drafts
+from storage import audit, booking_rules, choosing, diary, drafts, participants
 from storage.models import Account, Appointment, AppointmentType, Claim
 from storage.policy import Actor, can
+from storage.resources import Bookable
 
 _Item = TypeVar("_Item", Window, Busy, Taken)
 
@@ -50,8 +52,15 @@ class Times:
     """A doctor's time for one kind of appointment, as ical.series asks for it. Its book is looked at day by day: a year
     of it is long."""
 
-    def __init__(self, book: diary.Book, kind: AppointmentType, actor: Actor, now: datetime) -> None:
-        self._book, self._kind, self._actor, self._now = book, kind, actor, now
+    def __init__(
+        self,
+        book: diary.Book,
+        kind: AppointmentType,
+        actor: Actor,
+        now: datetime,
+        beside: "Sequence[Times | Beside]" = (),
+    ) -> None:
+        self._book, self._kind, self._actor, self._now, self._beside = book, kind, actor, now, beside
         self._asked = diary.kind_of(kind)
         self._windows = _by_day(book.windows)
         self._busy = _by_day(book.busy)
@@ -59,7 +68,8 @@ class Times:
         self._free: list[datetime] | None = None
 
     def why_not(self, start: datetime, end: datetime) -> list[Refusal]:
-        return booking_rules.refusals(self._at(start, end), start, end, self._kind, self._actor, self._now)
+        own = booking_rules.refusals(self._at(start, end), start, end, self._kind, self._actor, self._now)
+        return own + [refusal for each in self._beside for refusal in each.why_not(start, end)]
 
     def may_overrule(self, start: datetime, end: datetime) -> bool:
         facts = self._at(start, end).facts(start)
@@ -111,13 +121,34 @@ class Times:
         return [slot.start for slot in found]
 
 
-def plan(session: Session, doctor: Account, new: drafts.NewAppointment, actor: Actor, now: datetime) -> Plan:
-    """The event of a whole series, every occurrence checked, with the ones in conflict decided as asked.
+class Beside:
+    """The time of a room, a machine or an assistant that takes part in every occurrence."""
+
+    def __init__(self, resource: resources.Resource, kind: AppointmentType) -> None:
+        self._resource, self._asked = resource, diary.kind_of(kind)
+
+    def why_not(self, start: datetime, end: datetime) -> list[Refusal]:
+        if resources.is_free(self._resource, self._asked, start, end):
+            return []
+        return [SlotTaken(f"{self._resource.name} is not free then.")]
+
+
+def plan(
+    session: Session,
+    doctor: Account,
+    new: drafts.NewAppointment,
+    actor: Actor,
+    now: datetime,
+    needed: choosing.Needs = choosing.NOTHING,
+) -> Plan:
+    """The event of a whole series, every occurrence checked, with the ones in conflict decided as asked. What takes
+    part beside the doctor is the same for all of them.
 
     Raises SeriesConflict, or InvalidInput for the rule or a decision.
     """
     read = _read(session, [doctor], new.start, new.kind, new.rrule or "", now)[doctor.id]
-    times = Times(read.book, new.kind, actor, now)
+    people, beside = _beside(session, needed, read, new.kind, actor, now)
+    times = Times(read.book, new.kind, actor, now, beside)
     outcomes, conflicts = series.decide(read.wanted, new.decisions, new.on_conflict, times)
     if conflicts:
         raise SeriesConflict(conflicts)
@@ -126,6 +157,7 @@ def plan(session: Session, doctor: Account, new: drafts.NewAppointment, actor: A
         raise SlotTaken("None of these times is free.")
     calendar = drafts.event(session, doctor, replace(new, rrule=read.rrule), new.start + read.length, now)
     _write_outcomes(calendar, outcomes, read.book, now)
+    set_participants(calendar, participants.described(session, people))
     overruled = any(outcome.overruled for outcome in kept)
     return Plan(calendar, outcomes, None if overruled else times.windows(kept))
 
@@ -166,6 +198,22 @@ def note_overruled(
         audit.record(session, actor, "appointment.overruled", f"appointment:{appointment.id}", {"rules": rules}, now)
 
 
+def open_books(
+    session: Session,
+    doctors: Sequence[Account],
+    kind: AppointmentType,
+    first: datetime,
+    last: datetime,
+    now: datetime,
+    *,
+    own: diary.Except | None = None,
+) -> dict[int, diary.Book]:
+    """The diaries of these doctors about a series, with room for other times in front of it and behind."""
+    # What lies beyond the booking window is in conflict with that alone.
+    bound = max(first, now + timedelta(days=kind.window_days))
+    return diary.open_books(session, doctors, first - _AROUND, min(last, bound) + _AROUND, now, own=own)
+
+
 # Steps
 
 
@@ -192,14 +240,28 @@ def _read(
     for doctor in doctors:
         wanted = planned(doctor, timedelta(minutes=kind.minutes or doctor.slot_minutes))[1]
         first, last = min(first, wanted[0].start), max(last, wanted[-1].start)
-    # What lies beyond the booking window is in conflict with that alone.
-    bound = max(start, now + timedelta(days=kind.window_days))
-    books = diary.open_books(session, doctors, first - _AROUND, min(last, bound) + _AROUND, now)
+    books = open_books(session, doctors, kind, first, last, now)
     found = {}
     for doctor in doctors:
         length = booking_rules.length_at(books[doctor.id], kind, start)
         found[doctor.id] = _Read(*planned(doctor, length), length, books[doctor.id])
     return found
+
+
+def _beside(
+    session: Session, needed: choosing.Needs, read: _Read, kind: AppointmentType, actor: Actor, now: datetime
+) -> tuple[list[Bookable], list[Times | Beside]]:
+    """Who takes part beside the doctor, free for as many of the occurrences as can be, and their time."""
+    if not needed:
+        return [], []
+    spans = [(each.start, each.end) for each in read.wanted]
+    accounts = [each.account for each in needed.doctors]
+    first, last = read.wanted[0].start - _AROUND, read.wanted[-1].end + _AROUND
+    books = diary.open_books(session, accounts, first, last, now) if accounts else {}
+    picked = choosing.pick(session, needed, kind, spans, read.book.zone, now, around=_AROUND)
+    people = [*needed.doctors, *(each.who for each in picked)]
+    times = [Times(books[account.id], kind, actor, now) for account in accounts]
+    return people, [*times, *(Beside(each.facts, kind) for each in picked)]
 
 
 def _let_go(session: Session, book: diary.Book, ticket: UUID) -> None:

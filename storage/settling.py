@@ -10,7 +10,19 @@ from sqlalchemy.orm import Session
 from ical import appointment as appointment_text
 from ical import recurrence, status, times, timezones
 from ical.lines import Component, parse
-from storage import affected, app_made, follow_ups, history, leave, notifications, objects, pending, splits, visits
+from storage import (
+    affected,
+    app_made,
+    claims,
+    follow_ups,
+    history,
+    leave,
+    notifications,
+    objects,
+    pending,
+    splits,
+    visits,
+)
 from storage.models import Account, Appointment, CalendarObject, Collection, Visit
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -62,7 +74,7 @@ def settle_object(session: Session, object_id: int, now: datetime) -> None:
 def settle(session: Session, appointment_id: UUID, now: datetime) -> None:
     """After the quiet period: carry out what a calendar app's edits came to, and tell the patient once what is new."""
     appointment = session.get_one(Appointment, appointment_id)
-    objects.lock_owner(session, appointment.doctor_id)
+    claims.lock_appointments(session, [appointment_id])
     session.refresh(appointment)
     obj = session.get_one(CalendarObject, appointment.object_id, populate_existing=True)
     owner = session.get_one(Account, appointment.doctor_id)

@@ -1,10 +1,10 @@
 """What every step in the life of an appointment is made of: open it behind its lock, find the visits and the text that
 are meant, and write the changed text back."""
 
+from collections.abc import Collection
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
@@ -12,21 +12,20 @@ from ical import recurrence
 from ical.errors import IllegalTransition, NotFound
 from ical.lines import Component
 from storage import claims, collections, objects, visits
-from storage.models import Account, Appointment, AppointmentResource, CalendarObject, Collection, Visit
+from storage.models import Account, Appointment, CalendarObject, Visit
+from storage.models import Collection as Calendar
 from storage.writes import Write
 
 
 def opened(
-    session: Session, appointment_id: UUID, also: Account | None = None
+    session: Session, appointment_id: UUID, also: Account | None = None, resources: Collection[int] = ()
 ) -> tuple[Appointment, CalendarObject, Account]:
-    """The appointment with its object and doctor, locked. Read again behind the lock. Raises NotFound."""
+    """The appointment with its object and doctor; everybody who takes part, the doctor `also` and these resources are
+    locked. Read again behind the lock. Raises NotFound."""
     appointment = session.get(Appointment, appointment_id)
     if appointment is None:
         raise NotFound()
-    people = {appointment.doctor_id} | ({also.id} if also else set())
-    resources = [resource for person in people if (resource := claims.resource_of(session, person)) is not None]
-    taking_part = select(AppointmentResource.resource_id).where(AppointmentResource.appointment_id == appointment_id)
-    claims.lock(session, [*resources, *session.scalars(taking_part)])
+    claims.lock_appointments(session, [appointment_id], doctors=[also.id] if also else [], resources=resources)
     session.refresh(appointment)
     obj = session.get_one(CalendarObject, appointment.object_id, populate_existing=True)
     return appointment, obj, session.get_one(Account, appointment.doctor_id)
@@ -66,7 +65,7 @@ def write_back(
     if obj.deleted and not revive:
         obj.stored_text = calendar.text()
         return
-    collection = session.get_one(Collection, obj.collection_id)
+    collection = session.get_one(Calendar, obj.collection_id)
     objects.put_object(session, collection, obj.href, calendar, write)
 
 

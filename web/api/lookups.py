@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ical import timezones
 from ical.errors import Forbidden, InvalidInput, NotFound, VersionConflict
-from storage import accounts, appointment_types, appointments, follow_ups, objects, policy
+from storage import accounts, appointment_types, appointments, claims, follow_ups, policy
 from storage.appointments import AppointmentView
 from storage.models import Account, Appointment, AppointmentType, Patient
 from web.api.fields import FollowUpWanted, Line, Request, in_zone
@@ -86,8 +86,9 @@ def end_of(value: date | datetime, where: ZoneInfo) -> datetime:
     return begin_of(value if isinstance(value, datetime) else value + DAY, where)
 
 
-def appointment(call: Call, appointment_id: UUID, action: str) -> AppointmentView:
-    """The appointment, if the caller may do this to it; behind its doctor's lock when the call writes.
+def appointment(call: Call, appointment_id: UUID, action: str, *, also: Account | None = None) -> AppointmentView:
+    """The appointment, if the caller may do this to it; when the call writes, behind the lock of everybody who takes
+    part in it, and of whoever is `also` meant.
 
     Raises NotFound, Forbidden, VersionConflict when If-Match names another version."""
     found = call.session.get(Appointment, appointment_id)
@@ -95,7 +96,7 @@ def appointment(call: Call, appointment_id: UUID, action: str) -> AppointmentVie
         raise NotFound()
     policy.require(call.actor, action, found)
     if action != "appointment.read":
-        objects.lock_owner(call.session, found.doctor_id)
+        claims.lock_appointments(call.session, [found.id])
         call.session.refresh(found)
     if action == "appointment.read":
         view = appointments.read_by(call.session, call.actor, appointment_id, call.now)
@@ -115,6 +116,11 @@ def matches(header: str, etag: str) -> bool:
 
 def set_etag(call: Call, view: AppointmentView) -> None:
     call.answer_headers["ETag"] = f'"{view.etag}"'
+
+
+def patient_of(call: Call, of: Appointment) -> Patient:
+    found: Patient = call.session.get_one(Patient, of.patient_id)
+    return found
 
 
 def account_of(call: Call, account_id: int | None) -> Account | None:

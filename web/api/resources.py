@@ -1,6 +1,6 @@
 """Rooms, machines and assistants that appointments can need."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ class NewResource(Request):
     username: Name = Field(description="Stands in the address of its calendars. It stays.")
     kind: Literal["room", "machine", "assistant"]
     name: Line = Field(min_length=1, max_length=200)
+    capacity: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1, description="How many appointments share its time."
+    )
     timezone: Name | None = Field(default=None, description="An IANA name; the practice's when left out.")
 
 
@@ -26,5 +29,7 @@ def list_resources(call: Call) -> shapes.Resources:
 @operation("POST", "/resources", "Add one (admins)", shapes.Resource, status=201, body=NewResource)
 def add_resource(call: Call, body: NewResource) -> shapes.Resource:
     policy.require(call.actor, "resources.write")
-    made = resources.add(call.session, body.username, body.kind, body.name, timezone=body.timezone, now=call.now)
+    made = resources.add(
+        call.session, body.username, body.kind, body.name, timezone=body.timezone, capacity=body.capacity, now=call.now
+    )
     return shapes.resource(made)

@@ -7,10 +7,9 @@ from uuid import UUID
 from pydantic import Field
 
 from ical import status, timezones
-from storage import policy
+from storage import pending, policy
 from storage.appointments import AppointmentView, Row
-from storage.leave import LeaveView
-from storage.models import Account, AppointmentType, Offer, Visit, WaitlistEntry
+from storage.models import Account, AppointmentType, ChangeRequest, Visit
 from storage.resources import Bookable
 from web.api.fields import Reply
 from web.api.operations import Call
@@ -62,6 +61,7 @@ class Resource(Reply):
     username: str
     name: str
     kind: Literal["doctor", "room", "machine", "assistant"]
+    capacity: int
     timezone: str
 
 
@@ -157,6 +157,7 @@ class Booked(Reply):
     end: datetime
     manage_url: str
     occurrences: list[BookedOccurrence] | None = Field(default=None, description="Of a series.")
+    request: UUID | None = Field(default=None, description="It waits for the practice's approval.")
 
 
 class Occurrence(Reply):
@@ -177,6 +178,30 @@ class Step(Reply):
     from_start: datetime | None
     to_start: datetime | None
     reason: str
+
+
+class Request(Reply):
+    """What a patient asks for, or (kind choose) is asked to do, and what has become of it."""
+
+    id: UUID
+    appointment: UUID
+    recurrence_id: str
+    kind: Literal["book", "reschedule", "cancel", "choose"]
+    state: Literal["open", "approved", "rejected", "lapsed", "withdrawn"]
+    doctor: str
+    patient: Person | None = None
+    was: datetime = Field(description="When the visit was as it was asked.")
+    start: datetime | None = Field(description="The time that is asked for.")
+    end: datetime | None
+    reason: str | None = None
+    asked_at: datetime
+    expires_at: datetime = Field(description="Unanswered, it lapses then.")
+    decided_at: datetime | None
+    answer: str
+
+
+class Requests(Reply):
+    requests: list[Request]
 
 
 class Appointment(Reply):
@@ -208,6 +233,7 @@ class Appointment(Reply):
     cancelled_at: datetime | None
     cancellation_reason: str
     occurrences: list[Occurrence]
+    requests: list[Request] = Field(description="What is asked and not yet answered.")
     history: list[Step]
 
 
@@ -226,44 +252,6 @@ class AppointmentInList(Reply):
 class Appointments(Reply):
     appointments: list[AppointmentInList]
     next: str | None
-
-
-class OfferMade(Reply):
-    token: str
-    doctor: str
-    start: datetime
-    expires_at: datetime
-
-
-class Entry(Reply):
-    id: UUID
-    status: Literal["waiting", "offered", "converted", "expired", "withdrawn"]
-    doctor: str
-    date_from: date
-    date_to: date
-    time_from: str
-    time_to: str
-    weekdays: list[str]
-    type: str
-    patient: Person
-    added_at: datetime
-    notified_at: datetime | None
-    appointment: UUID | None = Field(description="What it was converted to.")
-    offer: OfferMade | None = Field(default=None, description="While it is offered.")
-
-
-class Waitlist(Reply):
-    waitlist: list[Entry]
-
-
-class Leave(Reply):
-    id: str
-    status: Literal["pending", "approved", "rejected"]
-    doctor: str
-    start: datetime
-    end: datetime
-    all_day: bool
-    affected: list[UUID] = Field(description="Appointments that lie in it.")
 
 
 class Figures(Reply):
@@ -299,7 +287,11 @@ def local_or_none(moment: datetime | None, doctor: Account) -> datetime | None:
 
 def resource(found: Bookable) -> Resource:
     return Resource(
-        username=found.account.username, name=found.account.name, kind=found.kind, timezone=found.account.timezone
+        username=found.account.username,
+        name=found.account.name,
+        kind=found.kind,
+        capacity=found.account.capacity,
+        timezone=found.account.timezone,
     )
 
 
@@ -346,6 +338,7 @@ def appointment(call: Call, view: AppointmentView) -> Appointment:
         cancelled_at=local_or_none(visit.cancelled_at, owner),
         cancellation_reason=visit.cancellation_reason,
         occurrences=[occurrence(each, owner) for each in view.visits] if of.series else [],
+        requests=[request(call, each, owner) for each in pending.open_of(call.session, of.id)],
         history=[step(call, each, owner) for each in view.history],
     )
     if shown.name is not None:
@@ -363,6 +356,31 @@ def occurrence(visit: Visit, owner: Account) -> Occurrence:
         status=visit.status,
         overbooked=visit.overbooked,
     )
+
+
+def request(call: Call, of: ChangeRequest, owner: Account, patient: Any = None) -> Request:
+    shown = None if patient is None else person(call, patient, owner.id)
+    answer = Request(
+        id=of.id,
+        appointment=of.appointment_id,
+        recurrence_id=of.recurrence_id,
+        kind=of.kind,
+        state=of.state,
+        doctor=owner.username,
+        was=local(of.old_start, owner),
+        start=local_or_none(of.start, owner),
+        end=local_or_none(of.end, owner),
+        asked_at=local(of.asked_at, owner),
+        expires_at=local(of.expires_at, owner),
+        decided_at=local_or_none(of.decided_at, owner),
+        answer=of.answer,
+    )
+    if shown is not None:
+        answer.patient = shown
+        # What a patient writes is for those who may read the patient's record.
+        if shown.name is not None:
+            answer.reason = of.reason
+    return answer
 
 
 def step(call: Call, entry: Any, owner: Account) -> Step:
@@ -393,46 +411,4 @@ def row(call: Call, each: Row) -> AppointmentInList:
         start=local(each.visit.start, each.doctor),
         end=local(each.visit.end, each.doctor),
         overbooked=each.visit.overbooked,
-    )
-
-
-def entry(call: Call, of: WaitlistEntry, patient: Any, chosen: Account | None, offer: OfferMade | None) -> Entry:
-    answer = Entry(
-        id=of.id,
-        status=of.status,
-        doctor="any" if chosen is None else chosen.username,
-        date_from=of.date_from,
-        date_to=of.date_to,
-        time_from=of.time_from.isoformat("minutes"),
-        time_to=of.time_to.isoformat("minutes"),
-        weekdays=of.weekdays.split(",") if of.weekdays else [],
-        type=of.type_code,
-        patient=person(call, patient, of.doctor_id),
-        added_at=of.added_at,
-        notified_at=of.notified_at,
-        appointment=of.converted_to,
-    )
-    if offer is not None:
-        answer.offer = offer
-    return answer
-
-
-def offer_made(offer: Offer, token: str, owner: Account) -> OfferMade:
-    return OfferMade(
-        token=token,
-        doctor=owner.username,
-        start=local(offer.start, owner),
-        expires_at=local(offer.expires_at, owner),
-    )
-
-
-def leave(view: LeaveView) -> Leave:
-    return Leave(
-        id=view.id,
-        status=view.status,
-        doctor=view.doctor.username,
-        start=local(view.start, view.doctor),
-        end=local(view.end, view.doctor),
-        all_day=view.all_day,
-        affected=view.affected,
     )

@@ -108,12 +108,15 @@ def resource() -> None:
 @click.argument("kind", type=click.Choice(resources.KINDS))
 @click.argument("username")
 @click.option("--name", required=True, help="How people call it.")
+@click.option(
+    "--capacity", default=1, show_default=True, type=click.IntRange(1, 100), help="Appointments that share its time."
+)
 @click.option("--timezone", help="IANA name such as Europe/Vienna; the clinic's when left out.")
 @passed
-def resource_add(context: Context, kind: str, username: str, name: str, timezone: str | None) -> None:
+def resource_add(context: Context, kind: str, username: str, name: str, capacity: int, timezone: str | None) -> None:
     """Add a room, a machine or an assistant, with calendars of its own. Prints its username."""
     with context.db.transaction() as session:
-        resources.add(session, username, kind, name, timezone=timezone, now=now())
+        resources.add(session, username, kind, name, timezone=timezone, capacity=capacity, now=now())
     console.print(f"Added the {kind} {name}.", markup=False)
     click.echo(username)
 
