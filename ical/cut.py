@@ -64,11 +64,8 @@ def shifted(calendar: Component, by: timedelta, zone: ZoneInfo) -> tuple[Compone
     _move_start(head, calendar, later_by(start), zone)
     for line in [*head.lines("EXDATE"), *head.lines("RDATE")]:
         _rewrite(line, begin, [later_by(moment) for moment in _moments(line, zone, calendar)], zone, calendar)
-    for override in recurrence.overrides(moved):
-        line = override.first("RECURRENCE-ID")
-        assert line is not None
-        original = later_by(instant(read_time(line, zone, calendar), zone))
-        override.set("RECURRENCE-ID", *recurrence.like(begin, original, zone, calendar))
+    for override, original in zip(recurrence.overrides(moved), _originals(moved, zone), strict=True):
+        override.set("RECURRENCE-ID", *recurrence.like(begin, later_by(original), zone, calendar))
     ids = {utc_text(moment): utc_text(later_by(moment)) for moment in recurrence.members(calendar, zone)}
     own = {utc_text(o) for o in _originals(calendar, zone)}
     was, is_ = _starts(calendar, zone), _starts(moved, zone)

@@ -50,13 +50,17 @@ def _claimed(accounts: int) -> Prepared:
 
 @dataclass(frozen=True)
 class Except:
-    """A visit that is about to give up its minutes, so they do not count; without `recurrence_id` all of a series."""
+    """A visit that is about to give up its minutes, or several of a series, so they do not count."""
 
     appointment_id: UUID
-    recurrence_id: str | None
+    recurrence_id: str | frozenset[str]
 
     def covers(self, appointment_id: UUID | None, recurrence_id: str) -> bool:
-        return self.appointment_id == appointment_id and self.recurrence_id in (None, recurrence_id)
+        if self.appointment_id != appointment_id:
+            return False
+        return recurrence_id == self.recurrence_id or (
+            isinstance(self.recurrence_id, frozenset) and recurrence_id in self.recurrence_id
+        )
 
 
 @dataclass

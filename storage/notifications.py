@@ -42,12 +42,16 @@ def changed(
     *,
     bulk: UUID | None = None,
     handed_over: bool = False,
+    gone: Iterable[Visit] = (),
 ) -> None:
     """These visits have another time (or doctor) than the patient was told: one message. Nothing for past ones.
 
-    `bulk`: the action at once whose words go with it; `handed_over`: another doctor sees them."""
+    `bulk`: the action at once whose words go with it; `handed_over`: another doctor sees them; `gone` are not in the
+    list of what is to come any more, and no message of their own says so."""
     more = {"bulk": str(bulk) if bulk else "", "handed_over": handed_over}
     _send_coming(session, "appointment_changed", appointment, visits, now, more)
+    for visit in gone:
+        _told(visit)
 
 
 def cancelled(

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
@@ -23,7 +23,18 @@ from ical.errors import Refusal
 from ical.lines import Component
 from ical.times import utc_text
 from storage import objects, occurrences, visits
-from storage.models import Account, Appointment, CalendarObject, Claim, History, Reminder, Visit
+from storage.models import (
+    Account,
+    Appointment,
+    CalendarObject,
+    ChangeRequest,
+    Claim,
+    FollowUp,
+    History,
+    Reminder,
+    Visit,
+    table_of,
+)
 from storage.models import Collection as Calendar
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -32,6 +43,15 @@ from storage.writes import Write
 # An app that was offline between its two PUTs sends the second one within a day, or it is a new event.
 _RECENT = timedelta(days=1)
 _AWAITED = ("scheduled", "confirmed", "rescheduled")
+
+
+_OF_VISITS = (Visit, Claim, Reminder, History, ChangeRequest, FollowUp)
+_HAND_OVER = [
+    update(table)
+    .where(table.c.appointment_id == bindparam("of"), table.c.recurrence_id == bindparam("old"))
+    .values(appointment_id=bindparam("to"), recurrence_id=bindparam("new"))
+    for table in map(table_of, _OF_VISITS)
+]
 
 
 @dataclass(frozen=True)
@@ -122,7 +142,7 @@ def _adopt(session: Session, cut: _Cut, candidate: CalendarObject, gone: Sequenc
         heir = cut.appointment
     else:
         heir = _new(session, cut.appointment, candidate, new_id)
-        _hand_over(session, cut.appointment, heir, pairs)
+        hand_over(session, cut.appointment.id, heir.id, pairs)
         _forget(session, cut, pairs)
     session.flush()
     collection = session.get_one(Calendar, candidate.collection_id)
@@ -265,19 +285,25 @@ def _new(session: Session, appointment: Appointment, candidate: CalendarObject, 
     return heir
 
 
-def _hand_over(session: Session, appointment: Appointment, heir: Appointment, pairs: Mapping[str, str]) -> None:
-    """Visits, minutes, reminders and history change their appointment."""
+def take_over(
+    session: Session, appointment: Appointment, new_id: UUID, pairs: Mapping[str, str], obj: CalendarObject
+) -> None:
+    """Make a new object the appointment that goes on with these visits."""
+    hand_over(session, appointment.id, _new(session, appointment, obj, new_id).id, pairs)
+
+
+def hand_over(session: Session, appointment_id: UUID, heir_id: UUID, pairs: Mapping[str, str]) -> None:
+    """Visits, minutes, reminders, requests and history change their appointment, or only their recurrence ids."""
     session.flush()
-    for old, new in pairs.items():
-        for table in (Visit, Claim, Reminder, History):
-            session.execute(
-                update(table)
-                .filter_by(appointment_id=appointment.id, recurrence_id=old)
-                .values(appointment_id=heir.id, recurrence_id=new)
-                .execution_options(synchronize_session=False)
-            )
-    for visit in [each for each in session.identity_map.values() if isinstance(each, Visit)]:
-        session.expunge(visit)
+    # A series that moves by a week needs its second id for its first visit: the one in front goes first.
+    rows = sorted(pairs.items(), key=lambda pair: pair[0], reverse=any(new > old for old, new in pairs.items()))
+    given = [{"of": appointment_id, "old": old, "to": heir_id, "new": new} for old, new in rows]
+    if appointment_id == heir_id:
+        given = [row for row in given if row["old"] != row["new"]]
+    for statement in _HAND_OVER if given else ():
+        session.connection().execute(statement, given)
+    for row in [each for each in session.identity_map.values() if isinstance(each, _OF_VISITS)]:
+        session.expunge(row)
 
 
 def _forget(session: Session, cut: _Cut, ids: Collection[str]) -> None:
