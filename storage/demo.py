@@ -13,6 +13,7 @@ from storage import accounts, appointment_types, booking, collections, edits, ho
 from storage.drafts import NewAppointment
 from storage.models import Account, OutboxMessage, Patient, Reminder
 from storage.policy import Actor
+from storage.wanted import Wanted
 
 PASSWORD = "maple-river-lantern-42"
 DEVICE = "Demo calendar app"
@@ -248,19 +249,17 @@ def _waitlist(
     today = now.astimezone(timezones.zone(people["lee"].timezone)).date()
     # Times at which nobody works, so that they go on waiting while one looks around.
     for doctor, patient in ((people["lee"], patients[6]), (None, patients[9])):
-        waitlist.join(
-            session,
-            patient=patient,
-            doctor=doctor,
+        asked = Wanted(
+            doctors=[] if doctor is None else [doctor],
             kind=kind,
             date_from=today + _DAY,
             date_to=today + 3 * _WEEK,
             time_from=time(18),
             time_to=time(20),
             reason="Only after work",
-            actor=desk,
-            now=now,
+            urgency="routine" if doctor is None else "soon",
         )
+        waitlist.join(session, patient, asked, actor=desk, now=now)
 
 
 def _as_if_told(session: Session, now: datetime) -> None:

@@ -49,6 +49,8 @@ class _Facts:
     owner_id: int | None = None
     patient_id: UUID | None = None
     link_id: UUID | None = None
+    # Every doctor's alike
+    any_doctor: bool = False
     # Its existence is known to everybody
     public: bool = False
     # Nobody but its owner reaches it, whatever their role
@@ -133,7 +135,10 @@ RULES: dict[str, dict[str, Scope]] = {
     "versions.restore": _STAFF,
     "waitlist.join": _EVERYBODY,
     "waitlist.read": _PARTIES,
+    "waitlist.change": _PARTIES,
     "waitlist.withdraw": _PARTIES,
+    # a time by hand, or one agreed on the telephone: of this doctor
+    "waitlist.offer": _STAFF,
     "offer.answer": _PARTIES,
     "types.write": _ADMIN,
     "users.read": _ADMIN,
@@ -186,6 +191,8 @@ def _is_own(actor: Actor, facts: _Facts) -> bool:
         return facts.patient_id == actor.patient_id
     if actor.account_id is None:
         return False
+    if facts.any_doctor and actor.role == "doctor":
+        return True
     if facts.owner_id is not None:
         return facts.owner_id == actor.account_id
     return actor.account_id in facts.doctor_ids
@@ -198,8 +205,7 @@ def _facts(obj: object) -> _Facts:
         case Appointment():
             return _Facts(frozenset({obj.doctor_id}), patient_id=obj.patient_id, link_id=obj.id)
         case WaitlistEntry():
-            doctors = frozenset() if obj.doctor_id is None else frozenset({obj.doctor_id})
-            return _Facts(doctors, patient_id=obj.patient_id, link_id=obj.id)
+            return _Facts(obj.doctor_ids, patient_id=obj.patient_id, link_id=obj.id, any_doctor=not obj.doctor_ids)
         case FollowUp():
             return _Facts(frozenset({obj.doctor_id}), patient_id=obj.patient_id, link_id=obj.id)
         case Patient():

@@ -20,7 +20,6 @@ from storage.models import (
     Feed,
     Hold,
     Notice,
-    Offer,
     Patient,
     Visit,
     WaitlistEntry,
@@ -122,24 +121,6 @@ def find_hold(session: Session, hold_id: UUID) -> tuple[Hold, Account, Appointme
     if kept is None:
         return None
     return kept, session.get_one(Account, kept.doctor_id), session.get_one(AppointmentType, kept.type_code)
-
-
-def entries(session: Session, doctor_id: int) -> list[tuple[WaitlistEntry, Patient, AppointmentType, Offer | None]]:
-    """Who waits for this doctor or for any, in order, with the open offer if there is one."""
-    found = session.execute(
-        select(WaitlistEntry, Patient, AppointmentType)
-        .join(Patient, Patient.id == WaitlistEntry.patient_id)
-        .join(AppointmentType, AppointmentType.code == WaitlistEntry.type_code)
-        .where(
-            or_(WaitlistEntry.doctor_id == doctor_id, WaitlistEntry.doctor_id.is_(None)),
-            WaitlistEntry.status.in_(("waiting", "offered")),
-        )
-        .order_by(WaitlistEntry.added_at)
-    ).all()
-    offered = [entry.id for entry, _patient, _kind in found if entry.status == "offered"]
-    open_offers = session.scalars(select(Offer).where(Offer.entry_id.in_(offered), Offer.state == "open"))
-    by_entry = {offer.entry_id: offer for offer in open_offers}
-    return [(entry, patient, kind, by_entry.get(entry.id)) for entry, patient, kind in found]
 
 
 def notices(session: Session, account_id: int, limit: int = 50) -> list[Notice]:

@@ -1,108 +1,41 @@
-"""The waitlist: who waits for what, and free slots offered to one patient at a time, first come first served.
+"""The waitlist: who waits for what. Which free slot suits whom is storage.matches; what is offered, storage.offers.
 
-An offer is a real claim with an expiry. Slots are found by looking at what is free now, not by being told what was
-freed: a cancellation, a move, new working hours and withdrawn leave all lead to the same offer. Each entry has a VTODO
-in its doctor's `waitlist/`; one for any doctor shows only at the doctor whose time is being offered.
+Each entry has a VTODO in its doctor's `waitlist/`; one for any doctor, or for any of several, shows only at the doctor
+whose time is being offered.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
-from ical import lines, timezones
 from ical import waitlist as wishes
-from ical.errors import HoldExpired, IllegalTransition, InvalidInput, NotFound, NotSelfBookable, OfferExpired, Refusal
-from ical.lines import Component
-from storage import booking, claims, collections, drafts, links, objects, outbox, slots
-from storage.accounts import doctors as all_doctors
+from ical.errors import AlreadyWaiting, IllegalTransition, VersionConflict
+from storage import claims, freed, objects, outbox, wanted
 from storage.db import has_row_locks
-from storage.models import (
-    Account,
-    Appointment,
-    AppointmentType,
-    CalendarObject,
-    Claim,
-    Collection,
-    Offer,
-    Patient,
-    WaitlistEntry,
-)
-from storage.policy import SYSTEM, VISITOR, Actor
-from storage.settings import Settings
+from storage.models import Account, Appointment, CalendarObject, Collection, Offer, Patient, WaitlistEntry
+from storage.policy import Actor
+from storage.waitlist_todos import hide, show
+from storage.wanted import OPEN, Wanted
 from storage.writes import Write
 
 STATUSES = ("waiting", "offered", "converted", "expired", "withdrawn")
-_LONGEST_WAIT = timedelta(days=366)
-# How far ahead slots are looked for: what is free later still comes nearer.
-_HORIZON = timedelta(days=92)
-# Less time than this to answer is no offer (unless the practice wants them shorter still).
-_SHORTEST_OFFER = timedelta(minutes=5)
-_MOST_ENTRIES = 200
+_MOST_OF_A_PATIENT = 20
 
 
-@dataclass(frozen=True)
-class Match:
-    """A free slot that would suit an entry."""
-
-    entry_id: UUID
-    doctor_id: int
-    start: datetime
-
-
-def join(
-    session: Session,
-    *,
-    patient: Patient,
-    doctor: Account | None,
-    kind: AppointmentType,
-    date_from: date,
-    date_to: date,
-    time_from: time,
-    time_to: time,
-    weekdays: Sequence[str] = (),
-    reason: str = "",
-    actor: Actor,
-    now: datetime,
-) -> WaitlistEntry:
-    """Put a patient on the list; `doctor` None: any. Times are wall times of the doctor. Raises InvalidInput."""
-    zone = timezones.zone(_settings(session).timezone if doctor is None else doctor.timezone)
-    today = now.astimezone(zone).date()
-    if doctor is not None and (doctor.role != "doctor" or doctor.disabled):
-        raise InvalidInput("Nobody can be booked there.", field="doctor")
-    if date_to < max(date_from, today):
-        raise InvalidInput("The last day lies before the first, or has passed.", field="date_to")
-    if date_to - today > _LONGEST_WAIT:
-        raise InvalidInput("The waitlist reaches a year ahead.", field="date_to")
-    # Midnight is the end of the day.
-    if time_to <= time_from and time_to != time():
-        raise InvalidInput("The time window ends before it begins.", field="time_to")
-    if any(day not in wishes.WEEKDAYS for day in weekdays):
-        raise InvalidInput("Weekdays are mon, tue, wed, thu, fri, sat and sun.", field="weekdays")
-    if len(reason) > 1000:
-        raise InvalidInput("The reason has at most 1,000 characters.", field="reason")
-    if not kind.active:
-        raise InvalidInput("This kind of appointment is not offered.", field="type")
-    if not kind.self_booking and not actor.is_staff:
-        raise NotSelfBookable()
-    entry = WaitlistEntry(
-        id=uuid4(),
-        patient_id=patient.id,
-        doctor_id=None if doctor is None else doctor.id,
-        date_from=date_from,
-        date_to=date_to,
-        time_from=time_from,
-        time_to=time_to,
-        weekdays=",".join(day for day in wishes.WEEKDAYS if day in weekdays),
-        type_code=kind.code,
-        reason=reason,
-        status="waiting",
-        added_at=now,
-    )
+def join(session: Session, patient: Patient, asked: Wanted, *, actor: Actor, now: datetime) -> WaitlistEntry:
+    """Put a patient on the list. Raises InvalidInput, NotSelfBookable, AlreadyWaiting."""
+    wanted.check(session, asked, patient, actor, now)
+    entry = WaitlistEntry(id=uuid4(), patient_id=patient.id, status="waiting", version=1, added_at=now, doctor_set="")
+    wanted.fill(entry, asked)
+    same = wanted.same(session, entry)
+    # Somebody without a login is not told who waits here; whom two entries were made for is offered one thing at a time.
+    if len(same) >= _MOST_OF_A_PATIENT or (same and actor.kind != "visitor"):
+        raise AlreadyWaiting()
     session.add(entry)
     session.flush()
     outbox.add(
@@ -115,8 +48,36 @@ def join(
         due_at=now,
         expires_at=now + timedelta(days=1),
     )
-    _show(session, entry, None, actor, now)
+    show(session, entry, None, actor, now)
+    _ring(session, entry)
     return entry
+
+
+def edit(
+    session: Session, entry: WaitlistEntry, asked: Wanted, *, actor: Actor, now: datetime, version: int | None = None
+) -> None:
+    """Change what is waited for; the place in the order stays. An offer that stands, stands.
+
+    Raises as `join` does, IllegalTransition when it is over, VersionConflict when it is not `version` any more."""
+    lock(session, entry)
+    if version is not None and entry.version != version:
+        raise VersionConflict()
+    if entry.status not in OPEN:
+        raise IllegalTransition("This waitlist entry has ended already.")
+    wanted.check(session, asked, session.get_one(Patient, entry.patient_id), actor, now, was=entry)
+    before = entry.doctor_id
+    with session.no_autoflush:
+        wanted.fill(entry, asked)
+        same = wanted.same(session, entry)
+    if same:
+        raise AlreadyWaiting()
+    entry.version += 1
+    session.flush()
+    offer = open_offer(session, entry)
+    if before is not None and before != entry.doctor_id and (offer is None or offer.doctor_id != before):
+        hide(session, entry, before, actor, now)
+    show(session, entry, offer, actor, now, renewed=True)
+    _ring(session, entry)
 
 
 def find(session: Session, entry_id: UUID) -> WaitlistEntry | None:
@@ -129,17 +90,45 @@ def list_entries(
     doctor: Account | None = None,
     patient: Patient | None = None,
     statuses: Sequence[str] = (),
+    kind: str = "",
+    urgency: str = "",
     limit: int = 500,
 ) -> list[WaitlistEntry]:
-    """First come first. A doctor's include those for any doctor."""
-    chosen = select(WaitlistEntry).order_by(WaitlistEntry.added_at, WaitlistEntry.id).limit(limit)
+    """The most urgent first, then first come first. A doctor's include those for any doctor."""
+    chosen = select(WaitlistEntry).order_by(WaitlistEntry.priority, WaitlistEntry.added_at, WaitlistEntry.id)
     if doctor is not None:
-        chosen = chosen.where(or_(WaitlistEntry.doctor_id == doctor.id, WaitlistEntry.doctor_id.is_(None)))
+        chosen = chosen.where(for_doctor(doctor.id))
     if patient is not None:
         chosen = chosen.where(WaitlistEntry.patient_id == patient.id)
     if statuses:
         chosen = chosen.where(WaitlistEntry.status.in_(statuses))
-    return list(session.scalars(chosen))
+    if kind:
+        chosen = chosen.where(WaitlistEntry.type_code == kind)
+    if urgency:
+        chosen = chosen.where(WaitlistEntry.priority == wishes.URGENCIES[cast(wishes.Urgency, urgency)])
+    return list(session.scalars(chosen.limit(limit)))
+
+
+@dataclass(frozen=True)
+class People:
+    """Whom entries name, by id."""
+
+    patients: dict[UUID, Patient]
+    doctors: dict[int, Account]
+
+
+def people(session: Session, entries: Sequence[WaitlistEntry]) -> People:
+    """The patients of these entries, and all doctors."""
+    patients = session.scalars(select(Patient).where(Patient.id.in_({entry.patient_id for entry in entries})))
+    doctors = session.scalars(select(Account).where(Account.role == "doctor"))
+    return People({patient.id: patient for patient in patients}, {doctor.id: doctor for doctor in doctors})
+
+
+def for_doctor(doctor_id: int) -> ColumnElement[bool]:
+    """Entries for which this doctor would do."""
+    among = ("," + WaitlistEntry.doctor_set + ",").contains(f",{doctor_id},")
+    anybody = and_(WaitlistEntry.doctor_id.is_(None), WaitlistEntry.doctor_set == "")
+    return or_(WaitlistEntry.doctor_id == doctor_id, anybody, among)
 
 
 def open_offers(session: Session, entry_ids: Sequence[UUID]) -> dict[UUID, Offer]:
@@ -148,215 +137,57 @@ def open_offers(session: Session, entry_ids: Sequence[UUID]) -> dict[UUID, Offer
     return {offer.entry_id: offer for offer in session.scalars(chosen)}
 
 
-def offer_token(settings: Settings, offer_id: UUID) -> str:
-    return links.token(settings, "offer", offer_id)
+def open_offer(session: Session, entry: WaitlistEntry) -> Offer | None:
+    return session.scalar(
+        select(Offer).where(Offer.entry_id == entry.id, Offer.state == "open").execution_options(populate_existing=True)
+    )
 
 
-def by_token(session: Session, token: str) -> Offer | None:
-    """The offer of a link; None for a token that is not ours."""
-    offer_id = links.subject(_settings(session), "offer", token)
-    return None if offer_id is None else session.get(Offer, offer_id)
+def of_appointment(session: Session, appointment_id: UUID) -> WaitlistEntry | None:
+    """The entry that an appointment came of."""
+    return session.scalars(select(WaitlistEntry).where(WaitlistEntry.converted_to == appointment_id)).first()
 
 
 def withdraw(session: Session, entry: WaitlistEntry, *, actor: Actor, now: datetime) -> None:
     """Take a patient off the list; an offer they have is free again. Raises IllegalTransition when it is over."""
-    _lock(session, entry)
+    lock(session, entry)
     if entry.status == "withdrawn":
         return
-    if entry.status not in ("waiting", "offered"):
+    if entry.status not in OPEN:
         raise IllegalTransition("This waitlist entry has ended already.")
-    offer = _open_offer(session, entry)
+    offer = open_offer(session, entry)
     if offer is not None:
-        _close(session, offer, "declined")
-    entry.status = "withdrawn"
+        close(session, offer, "declined", now)
+    entry.status, entry.ended_at = "withdrawn", now
     session.flush()
-    _show(session, entry, offer, actor, now)
+    show(session, entry, offer, actor, now)
 
 
 def withdraw_object(session: Session, obj: CalendarObject, *, actor: Actor, now: datetime, gone: bool = False) -> None:
     """A calendar app ticked off, cancelled or (`gone`) deleted the VTODO: the practice handles it by hand."""
     entry = _entry_of(session, obj)
-    if entry is not None and entry.status in ("waiting", "offered"):
+    if entry is not None and entry.status in OPEN:
         withdraw(session, entry, actor=actor, now=now)
     if gone and not obj.deleted:
         objects.delete_object(session, obj, Write(actor, now, "calendar app"))
 
 
-# Offering
-
-
-def matches(session: Session, now: datetime) -> list[Match]:
-    """For each waiting entry, in order, the first free slot that suits it and that it was not offered before."""
-    waiting = list_entries(session, statuses=["waiting"], limit=_MOST_ENTRIES)
-    if not waiting:
-        return []
-    doctors = {doctor.id: doctor for doctor in all_doctors(session)}
-    before = set(
-        session.execute(
-            select(Offer.entry_id, Offer.doctor_id, Offer.start).where(
-                Offer.entry_id.in_([entry.id for entry in waiting])
-            )
-        )
-    )
-    free = {code: _free(session, code, waiting, doctors, now) for code in {entry.type_code for entry in waiting}}
-    left = {(slot.doctor.id, slot.start): slot.spots for found in free.values() for slot in found}
-    result = []
-    for entry in waiting:
-        for slot in free[entry.type_code]:
-            key = (slot.doctor.id, slot.start)
-            if left[key] > 0 and (entry.id, *key) not in before and _suits(entry, slot):
-                left[key] -= 1
-                result.append(Match(entry.id, *key))
-                break
-    return result
-
-
-def offer(session: Session, match: Match, now: datetime) -> Offer | None:
-    """Keep the slot for the entry and tell the patient. None when either is no longer to be had."""
-    entry = session.get(WaitlistEntry, match.entry_id)
-    if entry is None:
-        return None
-    _lock(session, entry)
-    if entry.status != "waiting":
-        return None
-    settings = _settings(session)
-    doctor = session.get_one(Account, match.doctor_id)
-    kind = session.get_one(AppointmentType, entry.type_code)
-    longest = timedelta(minutes=settings.offer_minutes)
-    expires_at = min(now + longest, match.start - timedelta(minutes=kind.notice_minutes))
-    if expires_at - now < min(longest, _SHORTEST_OFFER):
-        return None
-    actor = VISITOR if kind.self_booking else SYSTEM
-    try:
-        kept = booking.hold(session, doctor, match.start, kind, actor=actor, now=now)
-    except Refusal:
-        return None
-    made = Offer(
-        id=kept.id,
-        entry_id=entry.id,
-        doctor_id=doctor.id,
-        type_code=kind.code,
-        start=kept.start,
-        end=kept.end,
-        state="open",
-        created_at=now,
-        expires_at=expires_at,
-    )
-    session.execute(
-        update(Claim)
-        .where(Claim.ticket == kept.id)
-        .values(kind="offer", expires_at=expires_at)
-        .execution_options(synchronize_session=False)
-    )
-    session.delete(kept)
-    session.add(made)
-    entry.status, entry.notified_at = "offered", now
+def convert(
+    session: Session,
+    entry: WaitlistEntry,
+    appointment: Appointment,
+    offer: Offer | None,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """The entry has got what it waited for."""
+    entry.status, entry.converted_to, entry.ended_at = "converted", appointment.id, now
     session.flush()
-    _tell(session, entry, made, now)
-    _show(session, entry, made, SYSTEM, now)
-    return made
+    show(session, entry, offer, actor, now)
 
 
-def accept(session: Session, offer: Offer, *, actor: Actor, now: datetime) -> Appointment:
-    """Turn an offer into an appointment; again, into the same one. Raises OfferExpired, or the rule that says no."""
-    entry, offer = _behind(session, offer)
-    if offer.state == "accepted" and entry.converted_to is not None:
-        return session.get_one(Appointment, entry.converted_to)
-    if offer.state != "open" or offer.expires_at <= now:
-        raise OfferExpired()
-    kind = session.get_one(AppointmentType, offer.type_code)
-    new = drafts.NewAppointment(
-        start=offer.start, kind=kind, patient=session.get_one(Patient, entry.patient_id), reason=entry.reason
-    )
-    # The practice put the patient on the list for a kind that patients do not book themselves.
-    by = actor if kind.self_booking or actor.is_staff else Actor("system", via=actor.via, label=actor.label)
-    doctor = session.get_one(Account, offer.doctor_id)
-    try:
-        booked = booking.book(session, [doctor], new, actor=by, now=now, ticket=offer.id)
-    except HoldExpired as error:
-        # Somebody whose clock is a little ahead has swept the claim away.
-        raise OfferExpired() from error
-    offer.state = "accepted"
-    entry.status, entry.converted_to = "converted", booked.appointment.id
-    session.flush()
-    _show(session, entry, offer, actor, now)
-    return booked.appointment
-
-
-def decline(session: Session, offer: Offer, *, actor: Actor, now: datetime) -> None:
-    """Not this time: the slot is free for the next, and the patient still waits for another one."""
-    entry, offer = _behind(session, offer)
-    if offer.state == "declined":
-        return
-    if offer.state == "accepted":
-        raise IllegalTransition("This offer was accepted already.")
-    if offer.state != "open" or offer.expires_at <= now:
-        raise OfferExpired()
-    _close(session, offer, "declined")
-    entry.status = "waiting"
-    session.flush()
-    _show(session, entry, offer, actor, now)
-
-
-def over(session: Session, now: datetime, limit: int = 100) -> list[UUID]:
-    """Entries whose offer has not been answered in time, or whose last day is past."""
-    unanswered = select(Offer.entry_id).where(Offer.state == "open", Offer.expires_at <= now)
-    # A day's margin: whose zone it is in matters less than that it goes.
-    past = now.date() - timedelta(days=1)
-    chosen = select(WaitlistEntry.id).where(
-        or_(
-            WaitlistEntry.id.in_(unanswered),
-            (WaitlistEntry.status == "waiting") & (WaitlistEntry.date_to < past),
-        )
-    )
-    return list(session.scalars(chosen.order_by(WaitlistEntry.added_at).limit(limit)))
-
-
-def expire(session: Session, entry_id: UUID, now: datetime) -> None:
-    """End an offer that was not answered: the patient waits on, for other slots, until their last day is past."""
-    entry = session.get_one(WaitlistEntry, entry_id)
-    _lock(session, entry)
-    offer = _open_offer(session, entry)
-    if offer is not None:
-        if offer.expires_at > now:
-            return
-        _close(session, offer, "expired")
-        if entry.status == "offered":
-            entry.status = "waiting"
-    if entry.status == "waiting" and entry.date_to < now.date() - timedelta(days=1):
-        entry.status = "expired"
-    session.flush()
-    _show(session, entry, offer, SYSTEM, now)
-
-
-# Steps
-
-
-def _free(
-    session: Session, code: str, waiting: Sequence[WaitlistEntry], doctors: dict[int, Account], now: datetime
-) -> list[slots.DoctorSlot]:
-    entries = [entry for entry in waiting if entry.type_code == code]
-    kind = session.get_one(AppointmentType, code)
-    wanted = {entry.doctor_id for entry in entries}
-    chosen = [doctor for doctor in doctors.values() if None in wanted or doctor.id in wanted]
-    if not kind.active or not chosen:
-        return []
-    day = timedelta(days=1)
-    first = max(now, _midnight(min(entry.date_from for entry in entries), now) - day)
-    last = min(now + _HORIZON, _midnight(max(entry.date_to for entry in entries), now) + 2 * day)
-    return slots.free_slots(session, chosen, first, last, kind, now) if first < last else []
-
-
-def _midnight(day: date, like: datetime) -> datetime:
-    return datetime.combine(day, time(), like.tzinfo)
-
-
-def _suits(entry: WaitlistEntry, slot: slots.DoctorSlot) -> bool:
-    zone = timezones.zone(slot.doctor.timezone)
-    return wishes.matches(_wish(entry), slot.start, slot.end, slot.doctor.id, entry.type_code, zone)
-
-
-def _lock(session: Session, entry: WaitlistEntry) -> None:
+def lock(session: Session, entry: WaitlistEntry) -> None:
     """Whoever writes an entry or its offers holds the entry first, and any doctor's time only after it."""
     session.refresh(entry, with_for_update=True)
 
@@ -367,103 +198,24 @@ def lock_before_doctor(session: Session, collection: Collection, href: str) -> N
     obj = objects.find(session, collection, href) if has_row_locks(session) else None
     entry = None if obj is None else _entry_of(session, obj)
     if entry is not None:
-        _lock(session, entry)
+        lock(session, entry)
 
 
-def _behind(session: Session, offer: Offer) -> tuple[WaitlistEntry, Offer]:
-    """The entry of an offer, locked, and the offer as it is behind that lock."""
-    entry = session.get(WaitlistEntry, offer.entry_id)
-    if entry is None:
-        raise NotFound()
-    _lock(session, entry)
-    session.refresh(offer)
-    return entry, offer
-
-
-def _open_offer(session: Session, entry: WaitlistEntry) -> Offer | None:
-    return session.scalar(
-        select(Offer).where(Offer.entry_id == entry.id, Offer.state == "open").execution_options(populate_existing=True)
-    )
-
-
-def _close(session: Session, offer: Offer, state: str) -> None:
-    offer.state = state
+def close(session: Session, offer: Offer, state: str, now: datetime) -> None:
+    """End an offer: its minutes are free for the next."""
+    offer.state, offer.closed_at = state, now
     claims.release(session, ticket=offer.id)
 
 
-def _tell(session: Session, entry: WaitlistEntry, made: Offer, now: datetime) -> None:
-    patient = session.get_one(Patient, entry.patient_id)
-    for channel, address in (("email", patient.email), ("sms", patient.phone)):
-        if address:
-            outbox.add(
-                session,
-                template="waitlist_offer",
-                channel=channel,
-                dedupe_key=f"waitlist_offer:{made.id}:{channel}",
-                patient_id=patient.id,
-                payload={"offer": str(made.id)},
-                due_at=now,
-                expires_at=made.expires_at,
-                priority=2,
-            )
+# Steps
 
 
-# The VTODO
-
-
-def _show(session: Session, entry: WaitlistEntry, offer: Offer | None, actor: Actor, now: datetime) -> None:
-    """Keep the doctor's task list in step with the entry."""
-    doctor_id = entry.doctor_id or (offer.doctor_id if offer else None)
-    if doctor_id is None:
-        return
-    doctor = session.get_one(Account, doctor_id)
-    collection = collections.built_in(session, doctor, "waitlist")
-    uid = f"wait-{entry.id}@{_settings(session).uid_domain}"
-    obj = objects.find_uid(session, collection, uid)
-    write = Write(actor, now, f"waitlist {entry.status}")
-    if entry.doctor_id is None and entry.status == "waiting":
-        if obj is not None and not obj.deleted:
-            objects.delete_object(session, obj, write)
-        return
-    calendar = _vtodo(session, entry, doctor, uid, now) if obj is None else lines.parse(obj.stored_text)
-    converted = session.get(Appointment, entry.converted_to) if entry.converted_to else None
-    if obj is not None or entry.status != "waiting":
-        wishes.set_state(
-            calendar,
-            cast(wishes.State, entry.status),
-            now,
-            offer_expires=offer.expires_at if offer else None,
-            converted_to=session.get_one(CalendarObject, converted.object_id).uid if converted else "",
-        )
-    objects.put_object(session, collection, f"{uid}.ics", calendar, write)
-
-
-def _vtodo(session: Session, entry: WaitlistEntry, doctor: Account, uid: str, now: datetime) -> Component:
-    patient = session.get_one(Patient, entry.patient_id)
-    return wishes.vtodo(
-        _wish(entry),
-        uid=uid,
-        patient_id=patient.id,
-        patient_name=patient.name,
-        type_name=session.get_one(AppointmentType, entry.type_code).name,
-        reason=entry.reason,
-        zone=timezones.zone(doctor.timezone),
-        now=now,
-    )
-
-
-def _wish(entry: WaitlistEntry) -> wishes.Wish:
-    return wishes.Wish(
-        id=entry.id,
-        doctor_id=entry.doctor_id,
-        date_from=entry.date_from,
-        date_to=entry.date_to,
-        time_from=entry.time_from,
-        time_to=entry.time_to,
-        weekdays=tuple(entry.weekdays.split(",")) if entry.weekdays else (),
-        type_code=entry.type_code,
-        added_at=entry.added_at,
-    )
+def _ring(session: Session, entry: WaitlistEntry) -> None:
+    """What has long been free may suit whoever has just come."""
+    first = datetime.combine(entry.date_from, time(), entry.added_at.tzinfo) - timedelta(days=1)
+    last = datetime.combine(entry.date_to, time(), entry.added_at.tzinfo) + timedelta(days=2)
+    resource = None if entry.doctor_id is None else claims.resource_of(session, entry.doctor_id)
+    freed.ring(session, [(resource, first, last)])
 
 
 def _entry_of(session: Session, obj: CalendarObject) -> WaitlistEntry | None:
@@ -471,9 +223,3 @@ def _entry_of(session: Session, obj: CalendarObject) -> WaitlistEntry | None:
         return session.get(WaitlistEntry, UUID(obj.uid.removeprefix("wait-").partition("@")[0]))
     except ValueError:
         return None
-
-
-def _settings(session: Session) -> Settings:
-    settings = session.info["settings"]
-    assert isinstance(settings, Settings)
-    return settings

@@ -27,7 +27,8 @@ JOBS = {
     "outbox": Job(outbox.run, outbox.is_due, 2),
     "reminders": Job(reminders.run, reminders.is_due, 15),
     "requests": Job(requests.run, requests.is_due, 60),
-    "waitlist": Job(waitlist.run, waitlist.is_due, 10),
+    "freed": Job(waitlist.run_freed, waitlist.is_freed, 2),
+    "waitlist": Job(waitlist.run, waitlist.is_due, 60),
     "follow_ups": Job(follow_ups.run, follow_ups.is_due, 3600),
     "recurrence": Job(recurrence.run, recurrence.is_due, 86_400),
 }

@@ -23,6 +23,8 @@ MESSAGES = {
     "leave": "The leave is requested.",
     "approved": "The leave is approved.",
     "rejected": "The leave is rejected.",
+    "offered": "The time is offered: it is kept until the patient has answered.",
+    "booked_for": "The appointment is booked.",
     "withdrawn": "You are off the waitlist.",
     "registered": "If this address had no account, it has one now. Log in with the password that you chose.",
     "out": "You are logged out.",
@@ -34,7 +36,7 @@ _PATIENT = (*_VISITOR, ("me.me", "My details"))
 _DOCTOR = (
     ("calendar.calendar", "Calendar"),
     ("schedule.schedule", "Hours & leave"),
-    ("doctor_waitlist.waitlist", "Waitlist"),
+    ("doctor_waitlist.listed", "Waitlist"),
     ("follow_ups.listed", "Follow-ups"),
     ("home.home", "Book"),
     ("devices.devices", "Devices"),

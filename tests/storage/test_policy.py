@@ -28,6 +28,8 @@ link = Actor("link", link_to=VISIT.id)
 other_link = Actor("link", link_to=uuid4())
 ENTRY = WaitlistEntry(id=uuid4(), doctor_id=1, patient_id=MARIA)
 OPEN_ENTRY = WaitlistEntry(id=uuid4(), doctor_id=None, patient_id=MARIA)
+SET_ENTRY = WaitlistEntry(id=uuid4(), doctor_set="1,2", patient_id=MARIA)
+OTHER_SET_ENTRY = WaitlistEntry(id=uuid4(), doctor_set="1,22", patient_id=MARIA)
 
 EVERYBODY = {"lee": lee, "smith": smith, "desk": desk, "admin": admin, "maria": maria, "peter": peter}
 EVERYBODY |= {"visitor": VISITOR, "link": link, "other_link": other_link}
@@ -62,7 +64,11 @@ def allowed(action: str, obj: object) -> set[str]:
         ("leave.approve", LEE, "desk admin"),
         ("leave.approve", SMITH, "smith desk admin"),
         ("waitlist.read", ENTRY, "lee desk admin maria"),
-        ("waitlist.read", OPEN_ENTRY, "desk admin maria"),
+        ("waitlist.read", OPEN_ENTRY, "lee smith desk admin maria"),
+        ("waitlist.read", SET_ENTRY, "lee smith desk admin maria"),
+        ("waitlist.read", OTHER_SET_ENTRY, "lee desk admin maria"),
+        ("waitlist.change", ENTRY, "lee desk admin maria"),
+        ("waitlist.offer", LEE, "lee desk admin"),
         ("offer.answer", ENTRY, "lee desk admin maria"),
         ("types.write", None, "admin"),
         ("users.write", LEE, "admin"),

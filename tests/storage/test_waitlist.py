@@ -11,12 +11,30 @@ from icalendar import Calendar
 from sqlalchemy import event, select
 
 from ical.errors import IllegalTransition, InvalidInput, OfferExpired, Refusal, SlotTaken
-from storage import appointment_types, booking, claims, collections, drafts, lifecycle, served, waitlist
+from storage import (
+    appointment_types,
+    booking,
+    claims,
+    collections,
+    drafts,
+    lifecycle,
+    matches,
+    offers,
+    served,
+    waitlist,
+)
 from storage.models import Account, Appointment, CalendarObject, Claim, Offer, OutboxMessage, WaitlistEntry
 from storage.policy import SYSTEM, Actor
+from storage.wanted import Wanted
 
 TODAY = date(2026, 11, 23)
 PATIENT = Actor("link", via="link", label="patient")
+
+
+@pytest.fixture(autouse=True)
+def by_day(practice: Any) -> None:
+    """The clock of the tests, in working hours: in the night nobody is told of anything."""
+    practice.now += timedelta(hours=9)
 
 
 def fill(practice: Any, at: Callable[..., datetime], day: int = 0) -> list[booking.Booked]:
@@ -26,34 +44,27 @@ def fill(practice: Any, at: Callable[..., datetime], day: int = 0) -> list[booki
 
 def join(practice: Any, name: str, doctor: Account | None = None, **more: Any) -> UUID:
     values = {"date_from": TODAY, "date_to": TODAY, "time_from": time(9), "time_to": time(10), **more}
+    doctors = values.pop("doctors", [] if doctor is None else [doctor])
+    actor = values.pop("actor", practice.visitor)
     with practice.writing() as session:
         kind = appointment_types.get(session, values.pop("kind", "consultation"))
-        entry = waitlist.join(
-            session,
-            patient=practice.patient(session, name),
-            doctor=doctor,
-            kind=kind,
-            reason="Back pain",
-            actor=practice.visitor,
-            now=practice.now,
-            **values,
-        )
-        return entry.id
+        asked = Wanted(doctors=doctors, kind=kind, reason="Back pain", **values)
+        return waitlist.join(session, practice.patient(session, name), asked, actor=actor, now=practice.now).id
 
 
 def pass_(practice: Any) -> list[UUID]:
     """One pass of the waitlist job: the entries that got an offer."""
     with practice.db.reading() as session:
-        over = waitlist.over(session, practice.now)
+        over = offers.over(session, practice.now)
     for entry_id in over:
         with practice.writing() as session:
-            waitlist.expire(session, entry_id, practice.now)
+            offers.expire(session, entry_id, practice.now)
     with practice.db.reading() as session:
-        matches = waitlist.matches(session, practice.now)
+        found = matches.matches(session, practice.now)
     made = []
-    for match in matches:
+    for match in found:
         with practice.writing() as session:
-            if waitlist.offer(session, match, practice.now) is not None:
+            if offers.offer(session, match, practice.now) is not None:
                 made.append(match.entry_id)
     return made
 
@@ -77,11 +88,11 @@ def offer_of(practice: Any, entry_id: UUID) -> Offer:
 
 
 def accept(practice: Any, entry_id: UUID, now: datetime | None = None) -> Appointment:
-    token = waitlist.offer_token(practice.db.settings, offer_of(practice, entry_id).id)
+    token = offers.offer_token(practice.db.settings, offer_of(practice, entry_id).id)
     with practice.writing() as session:
-        offer = waitlist.by_token(session, token)
+        offer = offers.by_token(session, token)
         assert offer is not None
-        return waitlist.accept(session, offer, actor=PATIENT, now=now or practice.now)
+        return offers.accept(session, offer, actor=PATIENT, now=now or practice.now)
 
 
 def todos(practice: Any, username: str = "lee") -> dict[str, Any]:
@@ -211,10 +222,10 @@ def test_a_declined_slot_is_not_offered_again_to_the_same_patient(practice: Any,
     pass_(practice)
     with practice.writing() as session:
         offer = session.get_one(Offer, offer_of(practice, first).id)
-        waitlist.decline(session, offer, actor=PATIENT, now=practice.now)
-        waitlist.decline(session, offer, actor=PATIENT, now=practice.now)
+        offers.decline(session, offer, actor=PATIENT, now=practice.now)
+        offers.decline(session, offer, actor=PATIENT, now=practice.now)
         with pytest.raises(OfferExpired):
-            waitlist.accept(session, offer, actor=PATIENT, now=practice.now)
+            offers.accept(session, offer, actor=PATIENT, now=practice.now)
     assert pass_(practice) == [second]
     accept(practice, second)
     assert pass_(practice) == [] and entry_of(practice, first).status == "waiting"
@@ -225,7 +236,7 @@ def test_what_was_accepted_cannot_be_declined(practice: Any, at: Callable[..., d
     pass_(practice)
     accept(practice, entry_id)
     with practice.writing() as session, pytest.raises(IllegalTransition):
-        waitlist.decline(
+        offers.decline(
             session, session.get_one(Offer, offer_of(practice, entry_id).id), actor=PATIENT, now=practice.now
         )
 
@@ -255,7 +266,7 @@ def test_any_doctor_means_whoever_is_free_first(practice: Any, at: Callable[...,
     assert todos(practice) == {str(entry_id): "IN-PROCESS"}
     practice.now = offer.expires_at
     with practice.writing() as session:
-        waitlist.expire(session, entry_id, practice.now)
+        offers.expire(session, entry_id, practice.now)
     assert todos(practice) == {}
     assert pass_(practice) == [entry_id] and todos(practice) == {str(entry_id): "IN-PROCESS"}
 
@@ -277,7 +288,7 @@ def test_only_the_wished_days_and_hours_count(practice: Any, at: Callable[..., d
 def test_an_offer_ends_before_the_visit_begins_and_a_hasty_one_is_not_made(
     practice: Any, at: Callable[..., datetime]
 ) -> None:
-    practice.now = at(9)
+    practice.now = at(9, 10)
     entry_id = join(practice, "Peter Stone", practice.lee, time_from=time(9, 20), time_to=time(9, 40))
     assert pass_(practice) == [entry_id] and offer_of(practice, entry_id).expires_at == at(9, 20)
     practice.now = at(9, 16)
@@ -325,8 +336,8 @@ def test_a_doctor_ticks_an_entry_off_or_deletes_it_on_the_phone(practice: Any, a
 
 def test_a_wrong_token_is_no_offer(practice: Any) -> None:
     with practice.db.reading() as session:
-        assert waitlist.by_token(session, "x" * 46) is None
-        assert waitlist.by_token(session, "") is None
+        assert offers.by_token(session, "x" * 46) is None
+        assert offers.by_token(session, "") is None
 
 
 # Races
@@ -414,7 +425,7 @@ def test_the_scan_asks_the_database_a_constant_number_of_times(practice: Any, at
 
             event.listen(practice.db.engine, "before_cursor_execute", note)
             with practice.db.reading() as session:
-                assert len(waitlist.matches(session, practice.now)) == number + 1
+                assert len(matches.matches(session, practice.now)) == number + 1
             event.remove(practice.db.engine, "before_cursor_execute", note)
             counts.append(len(statements))
     assert counts[0] == counts[1]

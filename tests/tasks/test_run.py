@@ -16,6 +16,7 @@ from storage.db import Database
 from storage.models import Claim, OutboxMessage, Visit
 from storage.policy import SYSTEM
 from storage.settings import Settings
+from storage.wanted import Wanted
 from tasks import runner
 from tasks.runner import JOBS, run_once, tick
 
@@ -100,20 +101,19 @@ def test_a_drag_on_the_phone_is_told_once_after_the_quiet_period(
 def test_a_deletion_on_the_phone_is_told_and_the_slot_offered(
     practice: Any, smtp_sink: Any, sms_sink: Any, at: Callable[..., datetime]
 ) -> None:
+    practice.now += timedelta(hours=9)
     booked = practice.book(at(9))
     with practice.writing() as session:
-        waitlist.join(
-            session,
-            patient=practice.patient(session, "Peter Stone"),
-            doctor=practice.lee,
+        asked = Wanted(
+            doctors=[practice.lee],
             kind=appointment_types.get(session, "consultation"),
             date_from=at(9).date(),
             date_to=at(9).date(),
             time_from=time(9),
             time_to=time(9, 20),
-            actor=practice.visitor,
-            now=practice.now,
         )
+        patient = practice.patient(session, "Peter Stone")
+        waitlist.join(session, patient, asked, actor=practice.visitor, now=practice.now)
     run(practice)
     practice.delete(practice.object_of(booked).href)
     run(practice)

@@ -9,14 +9,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ical.lines import Component, parse
-from ical.waitlist import Wish, matches, rank, set_state, vtodo
+from ical.waitlist import Free, Wish, rank, set_state, suits, unsuitable, vtodo
 
 CALENDARS = Path(__file__).parents[1] / "calendars"
 VIENNA = ZoneInfo("Europe/Vienna")
 NOW = datetime(2026, 11, 22, 17, tzinfo=UTC)
 WISH = Wish(
     id=UUID(int=1),
-    doctor_id=7,
+    patient_id=UUID(int=100),
+    doctor_ids=frozenset({7}),
     date_from=date(2026, 11, 30),
     date_to=date(2026, 11, 30),
     time_from=time(9),
@@ -31,15 +32,20 @@ def local(day: int, hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 11, day, hour, minute, tzinfo=VIENNA).astimezone(UTC)
 
 
-def suits(wish=WISH, start=None, minutes=30, doctor=7, kind="consultation") -> bool:
+def free(start=None, minutes=30, doctor=7, kind="consultation", spots=1) -> Free:
     start = start or local(30, 9)
-    return matches(wish, start, start + timedelta(minutes=minutes), doctor, kind, VIENNA)
+    return Free(kind, doctor, start, start + timedelta(minutes=minutes), spots, VIENNA)
+
+
+def fits(wish=WISH, **more) -> bool:
+    return suits(wish, free(**more))
 
 
 def test_what_lies_within_the_wish_suits():
-    assert suits()
-    assert suits(start=local(30, 11, 30))
-    assert suits(replace(WISH, doctor_id=None), doctor=8)
+    assert fits()
+    assert fits(start=local(30, 11, 30))
+    assert fits(replace(WISH, doctor_ids=frozenset()), doctor=8)
+    assert fits(replace(WISH, doctor_ids=frozenset({8, 9})), doctor=8)
 
 
 @pytest.mark.parametrize(
@@ -54,18 +60,29 @@ def test_what_lies_within_the_wish_suits():
     ],
 )
 def test_what_lies_outside_does_not(other):
-    assert not suits(**other)
+    assert not fits(**other)
 
 
 def test_midnight_is_the_end_of_the_day():
     late = replace(WISH, time_from=time(18), time_to=time(0))
-    assert suits(late, local(30, 23, 30))
-    assert not suits(late, local(30, 23, 45))
+    assert fits(late, start=local(30, 23, 30))
+    assert not fits(late, start=local(30, 23, 45))
 
 
 def test_first_come_first_served():
     second = replace(WISH, id=UUID(int=0), added_at=WISH.added_at + timedelta(seconds=1))
     assert rank([second, WISH]) == [WISH, second]
+
+
+def test_the_urgent_come_before_all_who_have_waited_longer():
+    urgent = replace(WISH, id=UUID(int=3), added_at=WISH.added_at + timedelta(days=3), priority=1)
+    soon = replace(WISH, id=UUID(int=2), added_at=WISH.added_at + timedelta(days=2), priority=3)
+    assert rank([WISH, soon, urgent]) == [urgent, soon, WISH]
+
+
+def test_what_does_not_suit_is_said_word_by_word():
+    assert unsuitable(WISH, free(start=local(29, 8), doctor=8, kind="virtual")) == ["type", "doctor", "day", "time"]
+    assert unsuitable(replace(WISH, weekdays=("tue",)), free()) == ["weekday"]
 
 
 def entry(**more) -> Component:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from storage import accounts, hours, waitlist
+from storage import accounts, hours, matches, offers
 from storage.db import Database
 from storage.models import Account
 from storage.policy import SYSTEM
@@ -522,8 +522,8 @@ def test_offers_decline_and_end(clinic: Clinic) -> None:
 
 def offer(clinic: Clinic) -> None:
     with clinic.database.transaction() as session:
-        for match in waitlist.matches(session, clinic.now):
-            waitlist.offer(session, match, clinic.now)
+        for match in matches.matches(session, clinic.now):
+            offers.offer(session, match, clinic.now)
 
 
 @pytest.mark.parametrize(

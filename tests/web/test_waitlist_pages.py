@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from storage import lifecycle, links, waitlist
+from storage import lifecycle, links, matches, offers
 from storage.db import Database
 from storage.policy import SYSTEM
 from storage.settings import Settings
@@ -34,8 +34,8 @@ def offered(visitor: Person, db: Database, clock: Clock, settings: Settings) -> 
     with db.transaction() as session:
         lifecycle.cancel(session, taken.appointment.id, actor=SYSTEM, now=clock.now)
     with db.transaction() as session:
-        match = waitlist.matches(session, clock.now)[0]
-        made = waitlist.offer(session, match, clock.now)
+        match = matches.matches(session, clock.now)[0]
+        made = offers.offer(session, match, clock.now)
         assert made is not None
         return links.url(settings, "offer", made.id).removeprefix(settings.public_url)
 
