@@ -1,10 +1,10 @@
 """When a room, a machine or an assistant is free, and which one of several is taken."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ical.diary import Busy, Kind, Taken, Window, capacity_at
+from ical.diary import OVERBOOKED_SEAT, Busy, Kind, Taken, Window, capacity_at
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ def is_free(resource: Resource, kind: Kind, start: datetime, end: datetime) -> b
     last = end + timedelta(minutes=kind.buffer_after)
     used = {each.seat for each in resource.taken if each.start < last and each.end > first}
     return any(seat not in used for seat in range(resource.capacity))
+
+
+def with_taken(resource: Resource, kind: Kind, start: datetime, end: datetime) -> Resource:
+    """The resource as it is once a visit has it too."""
+    first = start - timedelta(minutes=kind.buffer_before)
+    last = end + timedelta(minutes=kind.buffer_after)
+    used = {each.seat for each in resource.taken if each.start < last and each.end > first}
+    seat = next((seat for seat in range(resource.capacity) if seat not in used), OVERBOOKED_SEAT)
+    return replace(resource, taken=[*resource.taken, Taken(first, last, seat)])
 
 
 def choose(

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from ical import guard, recurrence
-from ical.errors import Conflict, InvalidCalendarData, InvalidInput, Refusal, TooManyInstances
+from ical.errors import Conflict, InvalidCalendarData, InvalidInput, Refusal, SlotTaken, TooManyInstances
 from ical.lines import Component
 from ical.rrule import normalise, read_rule
 from ical.times import set_time, utc_text
@@ -110,19 +110,10 @@ def planned(
     return event.value("RRULE") or "", [Planned(each.recurrence_id, each.start, each.end) for each in found]
 
 
-def check_decisions(wanted: Sequence[Planned], decisions: Mapping[str, Decision]) -> None:
-    """Raises InvalidInput for a decision about what is no occurrence, or one without the time that it needs."""
-    known = {each.recurrence_id for each in wanted}
-    for at, (recurrence_id, decision) in enumerate(decisions.items()):
-        if recurrence_id not in known:
-            raise InvalidInput("The series has no such appointment.", field=f"decisions.{at}.recurrence_id")
-        if decision.action == "move" and decision.start is None:
-            raise InvalidInput("Say when it takes place instead.", field=f"decisions.{at}.start")
-
-
 def preview(wanted: Sequence[Planned], decisions: Mapping[str, Decision], times: Times) -> list[Outlook]:
     """How each occurrence stands, the decisions carried out."""
-    check_decisions(wanted, decisions)
+    _check(wanted, decisions)
+    times = _Own(times)
     found: dict[str, Outlook] = {}
     for each, decision in _in_order(wanted, decisions):
         at = _at(each, decision)
@@ -141,7 +132,8 @@ def decide(
 
     What stays where it is has its minutes first, then what is moved to a chosen time, then what looks for one.
     """
-    check_decisions(wanted, decisions)
+    _check(wanted, decisions)
+    times = _Own(times)
     done: dict[str, Outcome] = {}
     open_: list[tuple[Planned, tuple[Refusal, ...]]] = []
     for each, decision in _in_order(wanted, decisions):
@@ -174,6 +166,46 @@ def decide(
         Conflict(each.recurrence_id, each.start, because, tuple(islice(_free(each, times), ALTERNATIVES)))
         for each, because in sorted(conflicts, key=lambda conflict: conflict[0].start)
     ]
+
+
+def _check(wanted: Sequence[Planned], decisions: Mapping[str, Decision]) -> None:
+    """Raises InvalidInput for a decision about what is no occurrence, or one without the time that it needs."""
+    known = {each.recurrence_id for each in wanted}
+    for at, (recurrence_id, decision) in enumerate(decisions.items()):
+        if recurrence_id not in known:
+            raise InvalidInput("The series has no such appointment.", field=f"decisions.{at}.recurrence_id")
+        if decision.action == "move" and decision.start is None:
+            raise InvalidInput("Say when it takes place instead.", field=f"decisions.{at}.start")
+
+
+class _Own:
+    """Somebody's time, in which nothing of the same series is twice at once, however many that time has room for."""
+
+    def __init__(self, times: Times) -> None:
+        self._times = times
+        self._taken: dict[int, list[tuple[datetime, datetime]]] = {}
+
+    def why_not(self, start: datetime, end: datetime) -> list[Refusal]:
+        refusals = list(self._times.why_not(start, end))
+        if not refusals and any(first < end and last > start for first, last in self._about(start, end)):
+            refusals.append(SlotTaken("Another appointment of the series is at this time."))
+        return refusals
+
+    def may_overrule(self, start: datetime, end: datetime) -> bool:
+        twice = any(first < end and last > start for first, last in self._about(start, end))
+        return not twice and self._times.may_overrule(start, end)
+
+    def take(self, start: datetime, end: datetime) -> None:
+        for day in range(start.toordinal(), end.toordinal() + 1):
+            self._taken.setdefault(day, []).append((start, end))
+        self._times.take(start, end)
+
+    def near(self, start: datetime) -> Iterable[datetime]:
+        return self._times.near(start)
+
+    def _about(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+        for day in range(start.toordinal(), end.toordinal() + 1):
+            yield from self._taken.get(day, ())
 
 
 def _in_order(wanted: Sequence[Planned], decisions: Mapping[str, Decision]) -> Iterator[tuple[Planned, Decision]]:

@@ -82,6 +82,8 @@ class Times:
         near.take(start, end, self._asked)
         self._book.taken.append(near.taken[-1])
         _into_days(self._taken, near.taken[-1])
+        for each in self._beside:
+            each.take(start, end)
 
     def near(self, start: datetime) -> Iterable[datetime]:
         if self._free is None:
@@ -132,6 +134,9 @@ class Beside:
             return []
         return [SlotTaken(f"{self._resource.name} is not free then.")]
 
+    def take(self, start: datetime, end: datetime) -> None:
+        self._resource = resources.with_taken(self._resource, self._asked, start, end)
+
 
 def plan(
     session: Session,
@@ -147,7 +152,7 @@ def plan(
     Raises SeriesConflict, or InvalidInput for the rule or a decision.
     """
     read = _read(session, [doctor], new.start, new.kind, new.rrule or "", now)[doctor.id]
-    people, beside = _beside(session, needed, read, new.kind, actor, now)
+    people, beside = party(session, needed, read.wanted, new.kind, actor, now)
     times = Times(read.book, new.kind, actor, now, beside)
     outcomes, conflicts = series.decide(read.wanted, new.decisions, new.on_conflict, times)
     if conflicts:
@@ -172,17 +177,19 @@ def preview(
     *,
     actor: Actor,
     now: datetime,
+    needed: choosing.Needs = choosing.NOTHING,
     ticket: UUID | None = None,
 ) -> Preview:
     """How each occurrence would stand, with whoever of `doctors` has the fewest conflicts. `ticket`: a hold of the
     caller's, which is not in the way. Raises InvalidInput for the rule or a decision."""
     found = []
-    for doctor_id, read in _read(session, doctors, start, kind, rrule, now).items():
+    for read in _read(session, doctors, start, kind, rrule, now).values():
         if ticket is not None:
             _let_go(session, read.book, ticket)
-        looked = series.preview(read.wanted, decisions, Times(read.book, kind, actor, now))
-        found.append((sum(1 for each in looked if each.because), doctor_id, Preview(read.book.doctor, looked)))
-    return min(found, key=lambda each: each[0])[2]
+        _people, beside = party(session, needed, read.wanted, kind, actor, now)
+        looked = series.preview(read.wanted, decisions, Times(read.book, kind, actor, now, beside))
+        found.append(Preview(read.book.doctor, looked))
+    return min(found, key=lambda each: sum(1 for occurrence in each.occurrences if occurrence.because))
 
 
 def note_overruled(
@@ -209,9 +216,33 @@ def open_books(
     own: diary.Except | None = None,
 ) -> dict[int, diary.Book]:
     """The diaries of these doctors about a series, with room for other times in front of it and behind."""
-    # What lies beyond the booking window is in conflict with that alone.
-    bound = max(first, now + timedelta(days=kind.window_days))
-    return diary.open_books(session, doctors, first - _AROUND, min(last, bound) + _AROUND, now, own=own)
+    end = min(last, _bound(kind, first, now)) + _AROUND
+    return diary.open_books(session, doctors, first - _AROUND, end, now, own=own)
+
+
+def party(
+    session: Session,
+    needed: choosing.Needs,
+    wanted: Sequence[Planned],
+    kind: AppointmentType,
+    actor: Actor,
+    now: datetime,
+    *,
+    own: diary.Except | None = None,
+) -> tuple[list[Bookable], list[Times | Beside]]:
+    """Who takes part beside the doctor, free for as many of the occurrences as can be, and their time."""
+    if not needed:
+        return [], []
+    accounts = [each.account for each in needed.doctors]
+    first, last = wanted[0].start, wanted[-1].start
+    books = open_books(session, accounts, kind, first, last, now, own=own) if accounts else {}
+    reachable = [each for each in wanted if each.start < _bound(kind, first, now)] or wanted[:1]
+    spans = [(each.start, each.end) for each in reachable]
+    zone = timezones.zone(session.info["settings"].timezone)
+    picked = choosing.pick(session, needed, kind, spans, zone, now, own=own, around=_AROUND)
+    people = [*needed.doctors, *(each.who for each in picked)]
+    times = [Times(books[account.id], kind, actor, now) for account in accounts]
+    return people, [*times, *(Beside(each.facts, kind) for each in picked)]
 
 
 # Steps
@@ -248,20 +279,9 @@ def _read(
     return found
 
 
-def _beside(
-    session: Session, needed: choosing.Needs, read: _Read, kind: AppointmentType, actor: Actor, now: datetime
-) -> tuple[list[Bookable], list[Times | Beside]]:
-    """Who takes part beside the doctor, free for as many of the occurrences as can be, and their time."""
-    if not needed:
-        return [], []
-    spans = [(each.start, each.end) for each in read.wanted]
-    accounts = [each.account for each in needed.doctors]
-    first, last = read.wanted[0].start - _AROUND, read.wanted[-1].end + _AROUND
-    books = diary.open_books(session, accounts, first, last, now) if accounts else {}
-    picked = choosing.pick(session, needed, kind, spans, read.book.zone, now, around=_AROUND)
-    people = [*needed.doctors, *(each.who for each in picked)]
-    times = [Times(books[account.id], kind, actor, now) for account in accounts]
-    return people, [*times, *(Beside(each.facts, kind) for each in picked)]
+def _bound(kind: AppointmentType, first: datetime, now: datetime) -> datetime:
+    """What lies beyond the booking window is in conflict with that alone: nothing is read of it."""
+    return max(first, now + timedelta(days=kind.window_days + 1))
 
 
 def _let_go(session: Session, book: diary.Book, ticket: UUID) -> None:

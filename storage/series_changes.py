@@ -19,7 +19,19 @@ from ical.errors import IllegalTransition, InvalidInput, NotFound, SeriesConflic
 from ical.lines import Component
 from ical.series import Decision, OnConflict, Outcome, Outlook, Planned
 from ical.times import instant, parse_utc_text
-from storage import collections, cut_offs, diary, history, notifications, objects, pending, splits, steps, visits
+from storage import (
+    choosing,
+    collections,
+    cut_offs,
+    diary,
+    history,
+    notifications,
+    objects,
+    pending,
+    splits,
+    steps,
+    visits,
+)
 from storage import series as booked_series
 from storage.models import Account, Appointment, AppointmentType, CalendarObject, Visit
 from storage.policy import Actor
@@ -161,7 +173,9 @@ def _times(session: Session, change: _Change, actor: Actor, now: datetime) -> bo
     own = diary.Except(change.appointment.id, frozenset(visit.recurrence_id for visit in change.chosen))
     starts = [each.start for each in change.wanted]
     book = booked_series.open_books(session, [change.doctor], kind, min(starts), max(starts), now, own=own)
-    return booked_series.Times(book[change.doctor.id], kind, actor, now)
+    needed = choosing.again(session, change.appointment, kind)
+    _people, beside = booked_series.party(session, needed, change.wanted, kind, actor, now, own=own)
+    return booked_series.Times(book[change.doctor.id], kind, actor, now, beside)
 
 
 def _write(
