@@ -11,9 +11,20 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import lines, recurrence, timezones
-from storage import audit, history, visits
-from storage.models import Account, Appointment, AppointmentType, CalendarObject, History, Patient, Visit
+from storage import audit, history, participants, visits
+from storage.models import (
+    Account,
+    Appointment,
+    AppointmentResource,
+    AppointmentType,
+    CalendarObject,
+    History,
+    Patient,
+    Resource,
+    Visit,
+)
 from storage.policy import Actor
+from storage.resources import Bookable
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class AppointmentView:
     rrule: str
     visits: list[Visit]
     history: list[History]
+    # Who takes part beside the doctor
+    others: list[Bookable]
     # Unquoted; changes with everything above
     etag: str
 
@@ -97,6 +110,7 @@ def details(session: Session, appointment_id: UUID) -> AppointmentView | None:
         rrule=facts.rrule,
         visits=all_visits,
         history=list(history.of_appointment(session, appointment_id)),
+        others=participants.of_appointment(session, appointment_id),
         etag=_etag(appointment, obj, all_visits),
     )
 
@@ -154,20 +168,23 @@ def in_range(
     return [Row(*row) for row in session.execute(asked.order_by(Visit.start, Visit.appointment_id))]
 
 
-def affected_by(session: Session, doctor_id: int, start: datetime, end: datetime) -> list[UUID]:
-    """Ids of the appointments with an open visit within [start, end), in order: those a leave would touch."""
-    found = session.scalars(
-        select(Visit.appointment_id)
-        .join(Appointment, Appointment.id == Visit.appointment_id)
-        .where(
-            Appointment.doctor_id == doctor_id,
-            Visit.status.in_(visits.OPEN),
-            Visit.end > start,
-            Visit.start < end,
-        )
-        .order_by(Visit.start)
+def open_within(session: Session, doctor_id: int, spans: Sequence[tuple[datetime, datetime]]) -> list[Row]:
+    """The open visits of a doctor, or in which the doctor takes part, that meet any of these times, in order."""
+    if not spans:
+        return []
+    takes_part = (
+        select(AppointmentResource.appointment_id)
+        .join(Resource, Resource.id == AppointmentResource.resource_id)
+        .where(Resource.account_id == doctor_id)
     )
-    return list(dict.fromkeys(found))
+    asked = rows().where(
+        or_(Appointment.doctor_id == doctor_id, Appointment.id.in_(takes_part)),
+        Visit.status.in_(visits.OPEN),
+        Visit.end > min(start for start, _end in spans),
+        Visit.start < max(end for _start, end in spans),
+    )
+    found = [Row(*row) for row in session.execute(asked.order_by(Visit.start, Visit.appointment_id))]
+    return [row for row in found if any(start < row.visit.end and end > row.visit.start for start, end in spans)]
 
 
 def rows() -> Select[Appointment, Visit, Account, Patient, AppointmentType]:

@@ -1,7 +1,6 @@
-"""Appointments: book, read, move and every step of their life."""
+"""Appointments: book, read and list them. What happens to them afterwards is web.api.changes."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,25 +10,19 @@ from pydantic import AfterValidator, Field
 
 from ical import timezones
 from ical.errors import (
-    CutOffPassed,
     InvalidCalendarData,
     InvalidInput,
-    NotFound,
     SeriesConflict,
     TooManyInstances,
 )
-from storage import appointments, booking, follow_ups, lifecycle, policy, views
-from storage.appointments import AppointmentView
+from storage import appointments, booking, participants, policy, views
 from storage.drafts import NewAppointment
 from storage.models import Account
 from web.api import decisions, lookups, shapes
-from web.api.decisions import DecisionIn, RecurrenceId
-from web.api.fields import DayOrMoment, FollowUpWanted, Line, Moment, Name, Prose, Query, Request, to_book
+from web.api.decisions import DecisionIn
+from web.api.fields import DayOrMoment, Line, Moment, Name, Prose, Query, Request, to_book
 from web.api.lookups import PatientIn
 from web.api.operations import Answer, Call, operation, reject
-
-ACTIONS = ("confirm", "arrive", "start", "complete", "no-show", "cancel")
-_POLICY = {"confirm": "appointment.confirm", "cancel": "appointment.change"}
 
 
 class NewAppointmentIn(Request):
@@ -42,7 +35,17 @@ class NewAppointmentIn(Request):
     patient: PatientIn | None = Field(default=None, description="Left out when a patient books for themselves.")
     patient_notes: Prose = ""
     hold: UUID | None = Field(default=None, description="The id of a hold, which becomes the appointment.")
-    resources: list[Name] = Field(default=[], max_length=0, description="None can be booked yet.")
+    specialty: Line | None = Field(default=None, description="One of the doctors named who has this speciality.")
+    together: bool = Field(default=False, description="All the doctors named at once, not one of them.")
+    resources: list[Name] = Field(
+        default=[],
+        max_length=20,
+        description="Rooms, machines and assistants, beside those that the type needs (staff).",
+    )
+    overrule: bool = Field(default=False, description="Set the booking rules aside (staff), with a reason.")
+    overrule_reason: Annotated[Line, Field(max_length=500)] = Field(
+        default="", description="Why the rules are set aside; the reason of the visit when left out."
+    )
     rrule: Line | None = Field(default=None, max_length=200, description="An RRULE value of RFC 5545.")
     on_conflict: Literal["refuse", "skip", "move"] = Field(
         default="refuse", description="What becomes of occurrences that are not free and not decided."
@@ -70,24 +73,6 @@ class AppointmentsQuery(Query):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
-class ActionIn(Request):
-    reason: Annotated[Prose, Field(max_length=500)] = ""
-    recurrence_id: RecurrenceId | None = Field(default=None, description="One occurrence of a series.")
-    by: Literal["patient", "doctor"] | None = Field(default=None, description="Whose wish a cancellation is.")
-
-
-class CompleteIn(ActionIn):
-    follow_up: FollowUpWanted | None = Field(
-        default=None, description="What is to follow. Left out: what the type usually proposes; null: nothing."
-    )
-
-
-class RescheduleIn(Request):
-    start: Moment
-    doctor: Name | None = None
-    recurrence_id: RecurrenceId | None = None
-
-
 @operation(
     "POST",
     "/appointments",
@@ -98,11 +83,9 @@ class RescheduleIn(Request):
     refusals=(409,),
 )
 def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
-    doctors = lookups.doctors(call, body.doctor)
-    # A doctor's own calendar only; with several, only the ones that the caller may book.
-    allowed = [doctor for doctor in doctors if policy.can(call.actor, "appointment.book", doctor)]
-    if not allowed:
-        policy.require(call.actor, "appointment.book", doctors[0])
+    allowed = _doctors(call, body)
+    if body.resources:
+        policy.require(call.actor, "resources.read")
     new = NewAppointment(
         start=to_book(body.start, lookups.zone(allowed[0])),
         kind=lookups.kind(call, body.type),
@@ -113,6 +96,9 @@ def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
         decisions=decisions.read(body.decisions, lookups.zone(allowed[0])),
         on_conflict=body.on_conflict,
         parent=_parent(call, body.parent),
+        together=body.together,
+        resources=tuple(body.resources),
+        overrule=_why(call, body, allowed[0]),
     )
     try:
         booked = booking.book(call.session, allowed, new, actor=call.actor, now=call.now, ticket=body.hold)
@@ -123,6 +109,30 @@ def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
     return of_booking(call, booked)
 
 
+def _doctors(call: Call, body: NewAppointmentIn) -> list[Account]:
+    """Of whom one is booked, or all together."""
+    if body.together and (isinstance(body.doctor, str) or len(set(body.doctor)) < 2):
+        reject("together", "Name the doctors who take part, two or more.")
+    doctors = lookups.doctors(call, body.doctor, specialty=body.specialty)
+    # A doctor's own calendar only; with several, only the ones that the caller may book.
+    allowed = [doctor for doctor in doctors if policy.can(call.actor, "appointment.book", doctor)]
+    barred = [doctor for doctor in doctors if doctor not in allowed]
+    if not allowed or (body.together and barred):
+        policy.require(call.actor, "appointment.book", barred[0])
+    return allowed
+
+
+def _why(call: Call, body: NewAppointmentIn, doctor: Account) -> str:
+    """The reason for which staff set the rules aside; empty when they do not."""
+    if not body.overrule:
+        return ""
+    policy.require(call.actor, "appointment.overrule", doctor)
+    reason = body.overrule_reason.strip() or " ".join(body.reason.split())[:500]
+    if not reason:
+        reject("overrule_reason", "Say why the rules are set aside.")
+    return reason
+
+
 def of_booking(call: Call, booked: booking.Booked) -> shapes.Booked:
     owner, appointment = booked.doctor, booked.appointment
     visit = appointments.current(booked.visits)
@@ -130,6 +140,8 @@ def of_booking(call: Call, booked: booking.Booked) -> shapes.Booked:
         id=appointment.id,
         status=visit.status,
         doctor=owner.username,
+        doctors=shapes.doctors(owner, booked.others),
+        resources=shapes.named(booked.others),
         type=appointment.type_code,
         start=shapes.local(visit.start, owner),
         end=shapes.local(visit.end, owner),
@@ -145,6 +157,8 @@ def of_booking(call: Call, booked: booking.Booked) -> shapes.Booked:
             )
             for each in booked.occurrences
         ]
+    if booked.request is not None:
+        answer.request = booked.request.id
     call.answer_headers["Location"] = f"/api/v1/appointments/{appointment.id}"
     call.answer_headers["ETag"] = f'"{appointments.etag(call.session, appointment, booked.visits)}"'
     return answer
@@ -193,7 +207,9 @@ def list_appointments(call: Call, query: AppointmentsQuery) -> shapes.Appointmen
     if page.after is not None:
         asked = {**request.args.to_dict(), "after": page.after}
         more = f"{request.base_url}?{urlencode(asked)}"
-    return shapes.Appointments(appointments=[shapes.row(call, each) for each in page.rows], next=more)
+    others = participants.of_appointments(call.session, {each.appointment.id for each in page.rows})
+    found = [shapes.row(call, each, others.get(each.appointment.id, ())) for each in page.rows]
+    return shapes.Appointments(appointments=found, next=more)
 
 
 def _visible_doctors(call: Call, asked: Account | None) -> list[int] | None:
@@ -224,98 +240,3 @@ def read_appointment(call: Call, id: UUID) -> shapes.Appointment | Answer:
     if lookups.matches(request.headers.get("If-None-Match", ""), view.etag):
         return Answer("", 304)
     return shapes.appointment(call, view)
-
-
-@operation(
-    "POST",
-    "/appointments/{id}/reschedule",
-    "Move an appointment, or one occurrence of a series",
-    shapes.Appointment,
-    body=RescheduleIn,
-    refusals=(404, 409, 412),
-)
-def reschedule_appointment(call: Call, id: UUID, body: RescheduleIn) -> shapes.Appointment:
-    view = lookups.appointment(call, id, "appointment.change")
-    _before_cut_off(call, view, body.recurrence_id)
-    target = view.doctor if body.doctor is None else lookups.doctor(call, body.doctor)
-    policy.require(call.actor, "appointment.book", target)
-    lifecycle.reschedule(
-        call.session,
-        id,
-        to_book(body.start, lookups.zone(target)),
-        doctor=None if target.id == view.doctor.id else target,
-        recurrence_id=body.recurrence_id,
-        actor=call.actor,
-        now=call.now,
-    )
-    return _changed(call, id)
-
-
-def change_status(call: Call, id: UUID, body: ActionIn, action: str) -> shapes.Appointment:
-    view = lookups.appointment(call, id, _POLICY.get(action, "appointment.status"))
-    if action == "cancel":
-        _before_cut_off(call, view, body.recurrence_id)
-    if body.by == "doctor" and not call.actor.is_staff:
-        policy.require(call.actor, "appointment.status", view.appointment)
-    try:
-        lifecycle.change_status(
-            call.session,
-            id,
-            action,
-            recurrence_id=body.recurrence_id,
-            reason=body.reason,
-            by=body.by,
-            follow_up=_follow_up(body),
-            actor=call.actor,
-            now=call.now,
-        )
-    except InvalidInput as refusal:
-        if refusal.field in FollowUpWanted.model_fields:
-            raise InvalidInput(refusal.sentence, field=f"follow_up.{refusal.field}") from None
-        raise
-    return _changed(call, id)
-
-
-def _follow_up(body: ActionIn) -> follow_ups.Wanted | None:
-    if "follow_up" not in body.model_fields_set or not isinstance(body, CompleteIn):
-        return follow_ups.USUAL
-    return None if body.follow_up is None else lookups.follow_up(body.follow_up)
-
-
-def _declare(action: str, takes: type[ActionIn]) -> None:
-    def act(call: Call, id: UUID, body: ActionIn) -> shapes.Appointment:
-        return change_status(call, id, body, action)
-
-    act.__name__ = f"{action.replace('-', '_')}_appointment"
-    operation(
-        "POST",
-        f"/appointments/{{id}}/{action}",
-        f"{action.capitalize()}: an appointment, or one occurrence of a series",
-        shapes.Appointment,
-        body=takes,
-        body_required=False,
-        refusals=(404, 409, 412),
-    )(act)
-
-
-for each_action in ACTIONS:
-    _declare(each_action, CompleteIn if each_action == "complete" else ActionIn)
-
-
-def _changed(call: Call, id: UUID) -> shapes.Appointment:
-    call.session.flush()
-    call.session.expire_all()
-    view = appointments.details(call.session, id)
-    if view is None:
-        raise NotFound()
-    lookups.set_etag(call, view)
-    return shapes.appointment(call, view)
-
-
-def _before_cut_off(call: Call, view: AppointmentView, recurrence_id: str | None) -> None:
-    """Patients change their appointments only up to some time before; staff always."""
-    if call.actor.is_staff:
-        return
-    visit = next((each for each in view.visits if each.recurrence_id == recurrence_id), view.visit)
-    if visit.start - call.now < max(timedelta(minutes=view.kind.cutoff_minutes), timedelta(0)):
-        raise CutOffPassed()

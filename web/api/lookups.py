@@ -34,16 +34,23 @@ def doctor(call: Call, username: str, field: str = "doctor") -> Account:
     return account
 
 
-def doctors(call: Call, named: str | Sequence[str], field: str = "doctor") -> list[Account]:
-    """One, any (all of them) or a set."""
+def doctors(
+    call: Call, named: str | Sequence[str], field: str = "doctor", *, specialty: str | None = None
+) -> list[Account]:
+    """One, any (all of them) or a set; with `specialty`, those of them who have it."""
     if named == "any":
         found = accounts.doctors(call.session)
         if not found:
             reject(field, "There is no doctor yet.")
-        return found
-    if isinstance(named, str):
-        return [doctor(call, named, field)]
-    return [doctor(call, username, field) for username in dict.fromkeys(named)]
+    elif isinstance(named, str):
+        found = [doctor(call, named, field)]
+    else:
+        found = [doctor(call, username, field) for username in dict.fromkeys(named)]
+    if specialty:
+        found = [each for each in found if each.specialty.casefold() == specialty.strip().casefold()]
+        if not found:
+            reject("specialty", "None of these doctors has this speciality.")
+    return found
 
 
 def kind(call: Call, code: str) -> AppointmentType:

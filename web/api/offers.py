@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ical.errors import NotFound
-from storage import offers, policy, visits, waitlist
+from storage import offers, participants, policy, visits, waitlist
 from storage.booking import Booked
 from storage.models import Account, Offer, WaitlistEntry
 from web.api import shapes, waitlist_shapes
@@ -29,7 +29,8 @@ def accept_offer(call: Call, token: str) -> shapes.Booked:
     appointment = offers.accept(call.session, offer, actor=call.actor, now=call.now)
     owner = call.session.get_one(Account, appointment.doctor_id)
     made = list(visits.of_appointment(call.session, appointment.id).values())
-    return of_booking(call, Booked(appointment, owner, made, []))
+    others = participants.of_appointment(call.session, appointment.id)
+    return of_booking(call, Booked(appointment, owner, made, [], others))
 
 
 @operation(

@@ -1,5 +1,6 @@
 """What the API's answers look like, and how records become answers. Instants carry the doctor's offset."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -25,6 +26,7 @@ Status = Literal[
     "rescheduled",
 ]
 STATUSES = tuple(status.STATUSES)
+By = Literal["doctor", "type", "location", "hour", "weekday", "day", "week", "month"]
 
 
 class ProblemDocument(Reply):
@@ -151,7 +153,9 @@ class SeriesPreview(Reply):
 class Booked(Reply):
     id: UUID
     status: Status
-    doctor: str
+    doctor: str = Field(description="In whose calendar it stands.")
+    doctors: list[str] = Field(description="All who take part.")
+    resources: list[str] = Field(description="Rooms, machines and assistants.")
     type: str
     start: datetime
     end: datetime
@@ -211,6 +215,8 @@ class Appointment(Reply):
     uid: str
     status: Status
     doctor: str
+    doctors: list[str]
+    resources: list[str]
     patient: Person
     type: str
     start: datetime
@@ -223,6 +229,7 @@ class Appointment(Reply):
     video_link: str
     location: str
     parent: UUID | None
+    split_from: UUID | None = Field(description="The series of which it is the rest.")
     rrule: str
     overbooked: bool
     booked_by: str
@@ -242,6 +249,8 @@ class AppointmentInList(Reply):
     recurrence_id: str
     status: Status
     doctor: str
+    doctors: list[str]
+    resources: list[str]
     patient: Person
     type: str
     start: datetime
@@ -263,14 +272,30 @@ class Figures(Reply):
     cancelled_patient: int
     cancelled_doctor: int
     minutes: int = Field(description="Booked and not cancelled.")
-    available_minutes: int | None = Field(description="Working hours; null where a type is asked for.")
+    available_minutes: int | None = Field(
+        description="Working hours less leave, times their capacity; null where a type is asked for."
+    )
     utilisation: float | None
-    no_show_rate: float | None
+    no_show_rate: float | None = Field(description="Of the visits that were completed or missed.")
     lead_time_days: float | None = Field(description="From the booking to the visit, on average.")
+    lead_time_median_days: float | None
+    rescheduled: int = Field(description="Visits that were moved at least once.")
+    cancelled_patient_2h: int = Field(description="Less than 2 hours before the visit.")
+    cancelled_patient_24h: int = Field(description="From 2 to 24 hours before.")
+    cancelled_patient_72h: int = Field(description="From 24 to 72 hours before.")
+    cancelled_patient_earlier: int
+    cancelled_doctor_2h: int
+    cancelled_doctor_24h: int
+    cancelled_doctor_72h: int
+    cancelled_doctor_earlier: int
+    waitlist_joined: int | None = Field(description="Entries made then; null where a location is asked for.")
+    waitlist_filled: int | None = Field(description="Those that became an appointment.")
+    waitlist_fill_rate: float | None
+    waitlist_hours_to_fill: float | None = Field(description="Half of the filled ones took no longer.")
 
 
 class Analytics(Reply):
-    by: Literal["doctor", "type", "weekday", "hour"]
+    by: By
     start: date = Field(alias="from")
     end: date = Field(alias="to")
     rows: list[Figures]
@@ -283,6 +308,16 @@ def local(moment: datetime, doctor: Account) -> datetime:
 
 def local_or_none(moment: datetime | None, doctor: Account) -> datetime | None:
     return None if moment is None else local(moment, doctor)
+
+
+def doctors(lead: Account, others: Sequence[Bookable]) -> list[str]:
+    """All the doctors of an appointment, the one in whose calendar it stands first."""
+    return [lead.username, *(each.account.username for each in others if each.kind == "doctor")]
+
+
+def named(others: Sequence[Bookable]) -> list[str]:
+    """What else takes part."""
+    return [each.account.username for each in others if each.kind != "doctor"]
 
 
 def resource(found: Bookable) -> Resource:
@@ -319,6 +354,8 @@ def appointment(call: Call, view: AppointmentView) -> Appointment:
         uid=view.uid,
         status=visit.status,
         doctor=owner.username,
+        doctors=doctors(owner, view.others),
+        resources=named(view.others),
         patient=shown,
         type=of.type_code,
         start=local(visit.start, owner),
@@ -328,6 +365,7 @@ def appointment(call: Call, view: AppointmentView) -> Appointment:
         video_link=of.video_link,
         location=of.location,
         parent=of.parent_id,
+        split_from=of.split_from,
         rrule=view.rrule,
         overbooked=visit.overbooked,
         booked_by=of.booked_by,
@@ -400,12 +438,14 @@ def step(call: Call, entry: Any, owner: Account) -> Step:
     return made
 
 
-def row(call: Call, each: Row) -> AppointmentInList:
+def row(call: Call, each: Row, others: Sequence[Bookable] = ()) -> AppointmentInList:
     return AppointmentInList(
         id=each.appointment.id,
         recurrence_id=each.visit.recurrence_id,
         status=each.visit.status,
         doctor=each.doctor.username,
+        doctors=doctors(each.doctor, others),
+        resources=named(others),
         patient=person(call, each.patient, each.doctor.id),
         type=each.appointment.type_code,
         start=local(each.visit.start, each.doctor),

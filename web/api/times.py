@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from storage import accounts, appointment_types, booking, policy, slots
+from storage import accounts, appointment_types, booking, choosing, policy, slots
 from storage.models import AppointmentType
 from web.api import lookups, shapes
 from web.api.fields import DayOrMoment, Line, Moment, Name, Query, Request, in_zone, to_book
@@ -22,6 +22,7 @@ class SlotsQuery(Query):
     from_: DayOrMoment | None = Field(default=None, alias="from", description="A day, or an instant. Usually today.")
     to: DayOrMoment | None = Field(default=None, description="A day (included), or an instant. Usually two weeks on.")
     type: Name = "consultation"
+    specialty: Line | None = Field(default=None, description="Doctors of this speciality alone.")
 
 
 class ExplainQuery(Query):
@@ -31,9 +32,18 @@ class ExplainQuery(Query):
 
 
 class HoldIn(Request):
-    doctor: Name = Field(description="A username, or any.")
+    doctor: Name | Annotated[list[Name], Field(min_length=1, max_length=50)] = Field(
+        description="A username, any, or a list of usernames of whom one is chosen."
+    )
     start: Moment
     type: Name = "consultation"
+    specialty: Line | None = Field(default=None, description="One of the doctors named who has this speciality.")
+    together: bool = Field(default=False, description="All the doctors named at once, not one of them.")
+    resources: list[Name] = Field(
+        default=[],
+        max_length=20,
+        description="Rooms, machines and assistants, beside those that the type needs (staff).",
+    )
 
 
 class TypeFields(Request):
@@ -101,7 +111,8 @@ def _told(body: TypeFields) -> dict[str, object]:
 @operation("GET", "/slots", "Free times, in order", shapes.Slots, query=SlotsQuery)
 def list_slots(call: Call, query: SlotsQuery) -> shapes.Slots:
     policy.require(call.actor, "slots.read")
-    chosen, kind = lookups.doctors(call, query.doctor), lookups.kind(call, query.type)
+    chosen = lookups.doctors(call, query.doctor, specialty=query.specialty)
+    kind = lookups.kind(call, query.type)
     found = []
     # Days are those of the doctor; colleagues elsewhere have other ones.
     for key in dict.fromkeys(doctor.timezone for doctor in chosen):
@@ -143,10 +154,21 @@ def explain_slot(call: Call, query: ExplainQuery) -> shapes.Explanation:
 def hold_slot(call: Call, body: HoldIn) -> shapes.Hold:
     policy.require(call.actor, "hold.create")
     kind = lookups.kind(call, body.type)
-    chosen = lookups.doctors(call, body.doctor)
-    doctor = _first_free(call, chosen, body, kind) if len(chosen) > 1 else chosen[0]
-    start = to_book(body.start, lookups.zone(doctor))
-    kept = booking.hold(call.session, doctor, start, kind, actor=call.actor, now=call.now)
+    if body.resources:
+        policy.require(call.actor, "resources.read")
+    chosen = lookups.doctors(call, body.doctor, specialty=body.specialty)
+    several = len(chosen) > 1 and not body.together
+    doctor = _first_free(call, chosen, body, kind) if several else chosen[0]
+    kept = booking.hold(
+        call.session,
+        doctor,
+        to_book(body.start, lookups.zone(doctor)),
+        kind,
+        actor=call.actor,
+        now=call.now,
+        resources=body.resources,
+        beside=chosen[1:] if body.together else (),
+    )
     return shapes.Hold(
         id=kept.id,
         expires_at=shapes.local(kept.expires_at, doctor),
@@ -157,7 +179,7 @@ def hold_slot(call: Call, body: HoldIn) -> shapes.Hold:
 
 
 def _first_free(call: Call, chosen: list[lookups.Account], body: HoldIn, kind: AppointmentType) -> lookups.Account:
-    for doctor in chosen:
+    for doctor in choosing.by_load(call.session, chosen, to_book(body.start, lookups.zone(chosen[0]))):
         start = to_book(body.start, lookups.zone(doctor))
         if not slots.explain(call.session, doctor, start, kind, call.now):
             return doctor
