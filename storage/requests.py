@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ical import policy, timezones
 from ical.errors import NotFound, RequestClosed
-from storage import claims, cut_offs, lifecycle, notifications, pending, steps
+from storage import claims, cut_offs, lifecycle, notifications, participants, pending, steps
 from storage.models import (
     Account,
     Appointment,
@@ -103,6 +103,10 @@ def reschedule(
     pending.replace(session, appointment, visit, "reschedule", actor=actor, now=now)
     target = doctor or owner
     allowed = lifecycle.allowed_move(session, appointment, visit, target, start, actor=actor, now=now)
+    party = [
+        claims.Wanted(each.id, allowed.wanted.start, allowed.wanted.end, "", each.account.capacity)
+        for each in participants.of_appointment(session, appointment.id)
+    ]
     request = pending.ask(
         session,
         appointment,
@@ -113,13 +117,15 @@ def reschedule(
         expires_at=pending.lapses_at(session, min(start, visit.start), now),
         span=(start, allowed.end),
         doctor_id=None if target.id == owner.id else target.id,
-        wanted=_not_ours(session, appointment, visit, [allowed.wanted]),
+        wanted=_not_ours(session, appointment, visit, [allowed.wanted, *party]),
         reason=reason,
     )
     return _asked(session, appointment, request, now)
 
 
-def of_booking(session: Session, appointment: Appointment, visit: Visit, *, actor: Actor, now: datetime) -> None:
+def of_booking(
+    session: Session, appointment: Appointment, visit: Visit, *, actor: Actor, now: datetime
+) -> ChangeRequest:
     """A patient has booked what the practice must agree to: its minutes are taken, and the patient waits."""
     request = pending.ask(
         session,
@@ -131,7 +137,7 @@ def of_booking(session: Session, appointment: Appointment, visit: Visit, *, acto
         expires_at=pending.lapses_at(session, visit.start, now),
         whole=True,
     )
-    _asked(session, appointment, request, now)
+    return _asked(session, appointment, request, now)
 
 
 def approve(session: Session, request_id: UUID, *, actor: Actor, now: datetime, answer: str = "") -> ChangeRequest:

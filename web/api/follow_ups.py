@@ -10,7 +10,8 @@ from ical.errors import NotFound
 from storage import booking, follow_ups, policy, views, visits
 from storage.models import Account, FollowUp
 from web.api import lookups, shapes
-from web.api.appointments import RecurrenceId, of_booking
+from web.api.appointments import of_booking
+from web.api.decisions import RecurrenceId
 from web.api.fields import FollowUpWanted, Moment, Name, Query, Reply, Request, to_book
 from web.api.operations import Call, operation, reject
 
