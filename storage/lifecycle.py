@@ -44,29 +44,30 @@ def change_status(
     actor: Actor,
     now: datetime,
     recurrence_id: str | None = None,
+    following: bool = False,
     reason: str = "",
     by: str | None = None,
     bulk: UUID | None = None,
     follow_up: follow_ups.Wanted | None = follow_ups.USUAL,
 ) -> Appointment:
     """Carry out confirm, arrive, start, complete, no-show, rebook or cancel on one visit (of a series: all that are
-    still open, unless `recurrence_id` names one). `by` says for a cancellation whose wish it was: patient or doctor;
-    `bulk`, of which action at once it is a part; `follow_up`, what is to follow a completed visit.
+    still open, unless `recurrence_id` names one, or with `following` those from that one on). `by` says for a
+    cancellation whose wish it was: patient or doctor; `bulk`, of which action at once it is a part; `follow_up`, what
+    is to follow a completed visit.
 
     Raises IllegalTransition, NotFound; for a patient CutOffPassed or NeedsApproval.
     """
     appointment, obj, owner = steps.opened(session, appointment_id)
     calendar = lines.parse(obj.stored_text)
     zone = timezones.zone(owner.timezone)
-    chosen = steps.chosen(session, appointment, recurrence_id, action)
+    chosen = steps.chosen(session, appointment, recurrence_id, action, following=following)
     by = by or ("doctor" if actor.is_staff else "patient")
     before = {visit.recurrence_id: visit.status for visit in chosen}
     after = check_step(chosen, action, by, now)
     cut_offs.require(session, appointment, chosen, action, actor, now)
+    whole = not appointment.series or (len(chosen) > 1 and not following)
     for visit in chosen:
-        component = steps.component_of(
-            calendar, visit.recurrence_id, zone, whole=len(chosen) > 1 or not appointment.series
-        )
+        component = steps.component_of(calendar, visit.recurrence_id, zone, whole=whole)
         appointment_text.clear_pending_cancel(component, now)
         appointment_text.set_status(component, after[visit.recurrence_id], now)
         _stamp(visit, action, reason, now)

@@ -32,14 +32,23 @@ def opened(
 
 
 def chosen(
-    session: Session, appointment: Appointment, recurrence_id: str | None, action: str, *, one: bool = False
+    session: Session,
+    appointment: Appointment,
+    recurrence_id: str | None,
+    action: str,
+    *,
+    one: bool = False,
+    following: bool = False,
 ) -> list[Visit]:
-    """The visits that are meant: the named one, or what is open of a series, of which some actions take but one."""
+    """The visits that are meant: the named one, with `following` what is open from it on, or what is open of a series,
+    of which some actions take but one."""
     known = visits.of_appointment(session, appointment.id)
     if recurrence_id:
         if recurrence_id not in known:
             raise NotFound("The series has no such appointment.")
-        return [known[recurrence_id]]
+        if not following:
+            return [known[recurrence_id]]
+        known = {key: visit for key, visit in known.items() if key >= recurrence_id}
     if not appointment.series:
         return list(known.values())
     still_open = [visit for visit in known.values() if visit.status in visits.OPEN]

@@ -83,7 +83,7 @@ class AppointmentsQuery(Query):
     refusals=(409,),
 )
 def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
-    allowed = _doctors(call, body)
+    allowed = chosen_doctors(call, body)
     if body.resources:
         policy.require(call.actor, "resources.read")
     new = NewAppointment(
@@ -109,7 +109,7 @@ def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
     return of_booking(call, booked)
 
 
-def _doctors(call: Call, body: NewAppointmentIn) -> list[Account]:
+def chosen_doctors(call: Call, body: NewAppointmentIn) -> list[Account]:
     """Of whom one is booked, or all together."""
     if body.together and (isinstance(body.doctor, str) or len(set(body.doctor)) < 2):
         reject("together", "Name the doctors who take part, two or more.")

@@ -1,9 +1,9 @@
 """A series before it is booked: every occurrence with what stands in its way, and the nearest free times."""
 
 from ical import series as decided
-from storage import policy, series
+from storage import choosing, policy, series
 from web.api import decisions, lookups, shapes
-from web.api.appointments import NewAppointmentIn
+from web.api.appointments import NewAppointmentIn, chosen_doctors
 from web.api.fields import to_book
 from web.api.operations import Call, operation
 
@@ -16,20 +16,20 @@ from web.api.operations import Call, operation
     body=NewAppointmentIn,
 )
 def preview_appointment(call: Call, body: NewAppointmentIn) -> shapes.SeriesPreview:
-    doctors = lookups.doctors(call, body.doctor)
-    allowed = [doctor for doctor in doctors if policy.can(call.actor, "appointment.book", doctor)]
-    if not allowed:
-        policy.require(call.actor, "appointment.book", doctors[0])
-    zone = lookups.zone(allowed[0])
+    doctors = chosen_doctors(call, body)
+    if body.resources:
+        policy.require(call.actor, "resources.read")
+    zone, kind = lookups.zone(doctors[0]), lookups.kind(call, body.type)
     found = series.preview(
         call.session,
-        allowed,
+        doctors[:1] if body.together else doctors,
         to_book(body.start, zone),
-        lookups.kind(call, body.type),
+        kind,
         body.rrule or "",
         decisions.read(body.decisions, zone),
         actor=call.actor,
         now=call.now,
+        needed=choosing.needs(call.session, kind, body.resources, doctors[1:] if body.together else ()),
         ticket=body.hold,
     )
     return shapes.SeriesPreview(
