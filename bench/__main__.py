@@ -2,9 +2,9 @@
 
 import sys
 
-from bench import bookings, caldav, slots
+from bench import analytics, bookings, caldav, slots
 
-TABLES = {"slots": slots.table, "bookings": bookings.table, "caldav": caldav.table}
+TABLES = {"analytics": analytics.table, "slots": slots.table, "bookings": bookings.table, "caldav": caldav.table}
 
 
 def main() -> None:

@@ -1,18 +1,47 @@
-"""Figures about the practice: utilisation, no-shows, lead time, cancellations, by doctor, type, weekday or hour."""
+"""Figures about the practice, by doctor, type, location, weekday, hour, day, week or month: summed in the database.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+A visit counts where it begins, a waitlist entry where it was joined, in days and hours of its doctor's zone. Everything
+is added up in whole seconds, so the rows add up to their total.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, literal, literal_column, select
 from sqlalchemy.orm import Session
 
-from ical import status, times, timezones
-from storage import occurrences
-from storage.models import Account, Appointment, AppointmentType, Visit
+from ical import status
+from storage import local_time, working_minutes
+from storage.local_time import PERIODS, Days
+from storage.models import Account, Appointment, AppointmentType, History, Visit, WaitlistEntry
+from storage.settings import Settings
+from storage.sql import epoch
 
-BY = ("doctor", "type", "weekday", "hour")
+BY = ("doctor", "type", "location", *PERIODS)
+VIDEO, ANY_DOCTOR = "By video", "any"
+# A cancellation is counted by how long before the visit it came; the last ones are earlier than all of these.
+LATENESS = {"2h": 2, "24h": 24, "72h": 72}
+_CANCELLED = ("cancelled_patient", "cancelled_doctor")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_HOUR, _DAY = 3600, 86_400
+# Whose zone counts for an entry of the waitlist that waits for any doctor: the practice's.
+_NOBODY = 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`first` and `last` are both included. `anybody`: also entries of the waitlist for whichever doctor is free."""
+
+    doctors: Sequence[Account]
+    first: date
+    last: date
+    by: str
+    kind: str | None = None
+    location: str | None = None
+    anybody: bool = True
 
 
 @dataclass(frozen=True)
@@ -27,12 +56,29 @@ class Figures:
     cancelled_patient: int
     cancelled_doctor: int
     minutes: int
-    # Working hours times their capacity; None where it has no meaning (by type)
+    # Working hours less leave, times their capacity; None where it has no meaning (by type)
     available_minutes: int | None
     utilisation: float | None
     # Of the visits that were completed or missed
     no_show_rate: float | None
     lead_time_days: float | None
+    lead_time_median_days: float | None
+    # Visits that were moved at least once
+    rescheduled: int
+    # How long before the visit: less than 2 hours, from there to 24, from there to 72, earlier
+    cancelled_patient_2h: int
+    cancelled_patient_24h: int
+    cancelled_patient_72h: int
+    cancelled_patient_earlier: int
+    cancelled_doctor_2h: int
+    cancelled_doctor_24h: int
+    cancelled_doctor_72h: int
+    cancelled_doctor_earlier: int
+    # None by location: an entry has none
+    waitlist_joined: int | None
+    waitlist_filled: int | None
+    waitlist_fill_rate: float | None
+    waitlist_hours_to_fill: float | None
 
 
 @dataclass(frozen=True)
@@ -41,138 +87,274 @@ class Table:
     total: Figures
 
 
-@dataclass
-class _Sum:
-    by_status: dict[str, int] = field(default_factory=dict)
-    minutes: float = 0
-    available: float = 0
-    lead_seconds: float = 0
+COUNTED = (
+    "booked",
+    "completed",
+    "no_show",
+    "cancelled_patient",
+    "cancelled_doctor",
+    *(f"{who}_{when}" for who in _CANCELLED for when in (*LATENESS, "earlier")),
+)
 
-    def figures(self, key: str, label: str, *, with_hours: bool) -> Figures:
-        count = self.by_status.get
-        booked = sum(self.by_status.values())
-        ended = count("completed", 0) + count("no_show", 0)
+
+@dataclass
+class Sums:
+    """What the figures of one row are made of. Times in seconds."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*COUNTED, "rescheduled"), 0))
+    busy: int = 0
+    available: int = 0
+    lead: int = 0
+    lead_median: float | None = None
+    joined: int = 0
+    filled: int = 0
+    to_fill_median: float | None = None
+
+    def figures(self, key: str, label: str, asked: Asked, *, total: bool = False) -> Figures:
+        booked, missed = self.counts["booked"], self.counts["no_show"]
+        ended = self.counts["completed"] + missed
+        hours = asked.kind is None and (total or asked.by != "type")
+        waiting = asked.location is None and (total or asked.by != "location")
         return Figures(
             key=key,
             label=label,
-            booked=booked,
-            completed=count("completed", 0),
-            no_show=count("no_show", 0),
-            cancelled_patient=count("cancelled_patient", 0),
-            cancelled_doctor=count("cancelled_doctor", 0),
-            minutes=round(self.minutes),
-            available_minutes=round(self.available) if with_hours else None,
-            utilisation=round(self.minutes / self.available, 4) if with_hours and self.available else None,
-            no_show_rate=round(count("no_show", 0) / ended, 4) if ended else None,
-            lead_time_days=round(self.lead_seconds / booked / 86_400, 2) if booked else None,
+            minutes=round(self.busy / 60),
+            available_minutes=round(self.available / 60) if hours else None,
+            utilisation=round(self.busy / self.available, 4) if hours and self.available else None,
+            no_show_rate=round(missed / ended, 4) if ended else None,
+            lead_time_days=round(self.lead / booked / _DAY, 2) if booked else None,
+            lead_time_median_days=_in(_DAY, self.lead_median),
+            waitlist_joined=self.joined if waiting else None,
+            waitlist_filled=self.filled if waiting else None,
+            waitlist_fill_rate=round(self.filled / self.joined, 4) if waiting and self.joined else None,
+            waitlist_hours_to_fill=_in(_HOUR, self.to_fill_median) if waiting else None,
+            **self.counts,
         )
 
 
-def figures(session: Session, doctors: Sequence[Account], first: date, last: date, by: str) -> Table:
-    """The visits that begin from `first` to `last` (both included, days of the doctor), grouped. `by` is one of BY."""
-    owners = {doctor.id: doctor for doctor in doctors}
-    zones = {doctor.id: timezones.zone(doctor.timezone) for doctor in doctors}
-    labels = _labels(session, doctors, by)
-    sums = {key: _Sum() for key in labels}
-    total = _Sum()
-    for doctor_id, code, start, end, state, booked_at in _visits(session, owners, first, last):
-        local = start.astimezone(zones[doctor_id])
-        if not first <= local.date() <= last:
-            continue
-        key = _key(by, owners[doctor_id].username, code, local)
-        for each in (sums.setdefault(key, _Sum()), total):
-            each.by_status[state] = each.by_status.get(state, 0) + 1
-            each.lead_seconds += (start - booked_at).total_seconds()
-            if state in status.ACTIVE:
-                each.minutes += (end - start).total_seconds() / 60
-    if by != "type":
-        _add_hours(session, owners, zones, first, last, by, sums)
-    _add_hours(session, owners, zones, first, last, "", {"": total})
-    keys = sorted(sums, key=_order(by, list(labels)))
-    rows = [sums[key].figures(key, labels.get(key, key), with_hours=by != "type") for key in keys]
-    return Table(rows, total.figures("total", "Total", with_hours=True))
+def figures(session: Session, asked: Asked) -> Table:
+    """The visits and the work of the days asked for, grouped. `asked.by` is one of BY."""
+    settings = session.info["settings"]
+    assert isinstance(settings, Settings)
+    zones = {_NOBODY: settings.timezone} | {doctor.id: doctor.timezone for doctor in asked.doctors}
+    days = local_time.days(session, zones, asked.first, asked.last)
+    names = _names(session, asked)
+    sums: dict[str, Sums] = {key: Sums() for key in names.labels}
+    total, elsewhere = Sums(), Sums()
+    for key, *counts, busy, lead, median, median_of_all in session.execute(_counted(_visits(asked, days, settings))):
+        row = sums.setdefault(names.key(key), Sums())
+        row.counts.update(zip(COUNTED, counts, strict=True))
+        row.busy, row.lead, row.lead_median = int(busy), int(lead), float(median)
+        total.lead_median = float(median_of_all)
+    for key, moved in session.execute(_moved(asked, days, settings)):
+        sums[names.key(key)].counts["rescheduled"] = moved
+    for key, joined, filled, median, median_of_all in session.execute(_joined(_entries(asked, days))):
+        # An entry has no location: there it counts in the total alone.
+        row = sums.setdefault(names.key(key), Sums()) if asked.by != "location" else elsewhere
+        row.joined, row.filled = joined, filled
+        row.to_fill_median = None if median is None else float(median)
+        total.to_fill_median = None if median_of_all is None else float(median_of_all)
+    for key, seconds in _available(session, asked, asked.by, days, settings):
+        sums.setdefault(names.key(key), Sums()).available = seconds
+    for row in (*sums.values(), elsewhere):
+        _add(total, row)
+    if asked.by == "type":
+        total.available = sum(seconds for _key, seconds in _available(session, asked, "", days, settings))
+    rows = [sums[key].figures(key, names.label(key), asked) for key in sorted(sums, key=names.order)]
+    return Table(rows, total.figures("total", "Total", asked, total=True))
 
 
-def _visits(
-    session: Session, owners: Iterable[int], first: date, last: date
-) -> Iterable[Row[int, str, datetime, datetime, str, datetime]]:
-    day = timedelta(days=1)
-    return session.execute(
-        select(
-            Appointment.doctor_id,
-            Appointment.type_code,
-            Visit.start,
-            Visit.end,
+# The questions
+
+
+def _visits(asked: Asked, days: Days, settings: Settings) -> CTE:
+    """A row for each visit: its key, its status, and its times in seconds."""
+    start = epoch(Visit.start)
+    return (
+        _of_visits(asked, days, settings)
+        .add_columns(
             Visit.status,
-            Appointment.booked_at,
+            (epoch(Visit.end) - start).label("length"),
+            (start - epoch(Appointment.booked_at)).label("lead"),
+            (start - epoch(Visit.cancelled_at)).label("ahead"),
         )
+        .cte("visits")
+    )
+
+
+def _of_visits(asked: Asked, days: Days, settings: Settings) -> Select[*tuple[Any, ...]]:
+    """The keys of the visits asked for."""
+    offsets = days.offsets
+    place = case(
+        (Appointment.video_link != "", VIDEO),
+        else_=func.coalesce(func.nullif(Appointment.location, ""), settings.clinic_name),
+    )
+    columns = {"doctor": Appointment.doctor_id, "type": Appointment.type_code, "location": place}
+    key = columns[asked.by] if asked.by in columns else PERIODS[asked.by].of(epoch(Visit.start) + offsets.c.offset)
+    return (
+        select(key.label("key"))
+        .select_from(Visit)
         .join(Appointment, Appointment.id == Visit.appointment_id)
+        .join(offsets, local_time.within(offsets, Appointment.doctor_id, Visit.start))
         .where(
-            Appointment.doctor_id.in_(list(owners)),
-            Visit.start >= _midnight(first) - day,
-            Visit.start < _midnight(last) + 2 * day,
+            Visit.start >= days.start,
+            Visit.start < days.end,
+            Appointment.doctor_id.in_([doctor.id for doctor in asked.doctors]),
+            *([] if asked.kind is None else [Appointment.type_code == asked.kind]),
+            *([] if asked.location is None else [place == asked.location]),
         )
-        .execution_options(yield_per=5000)
     )
 
 
-def _add_hours(
-    session: Session,
-    owners: dict[int, Account],
-    zones: Mapping[int, tzinfo],
-    first: date,
-    last: date,
-    by: str,
-    sums: dict[str, _Sum],
-) -> None:
-    """Working minutes within the days asked for, hour by hour, into the sums they belong to."""
-    day = timedelta(days=1)
-    found = occurrences.in_range(
-        session, _midnight(first) - day, _midnight(last) + 2 * day, owner_ids=list(owners), kinds=("hours",)
+def _moved(asked: Asked, days: Days, settings: Settings) -> Select[*tuple[Any, ...]]:
+    """By key: how many visits were moved, found from the steps of that kind."""
+    # Not as a parameter: the index is of these rows alone.
+    steps = select(History.appointment_id, History.recurrence_id).where(History.action == literal_column("'moved'"))
+    moved = steps.distinct().subquery()
+    same = and_(moved.c.appointment_id == Visit.appointment_id, moved.c.recurrence_id == Visit.recurrence_id)
+    keys = _of_visits(asked, days, settings).join(moved, same).subquery()
+    return select(keys.c.key, func.count()).group_by(keys.c.key)
+
+
+def _counted(visits: CTE) -> Any:
+    """By key, in the order of COUNTED, then the seconds that were not cancelled, those of all lead times, and the
+    median of these."""
+    state = visits.c.status
+    counts: list[ColumnElement[Any]] = [func.count()]
+    counts += [_count(state == each) for each in ("completed", "no_show", *_CANCELLED)]
+    counts += [_count(and_(state == who, late)) for who in _CANCELLED for late in _lateness(visits.c.ahead)]
+    busy = func.sum(case((state.in_(status.ACTIVE), visits.c.length), else_=0))
+    return _with_medians(visits, visits.c.lead, [*counts, busy, func.sum(visits.c.lead)])
+
+
+def _lateness(ahead: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    """Conditions, one for each of LATENESS and one for what came earlier, or nobody knows when."""
+    bounds = [hours * _HOUR for hours in LATENESS.values()]
+    first, last = ahead < bounds[0], func.coalesce(ahead, bounds[-1]) >= bounds[-1]
+    between = [and_(ahead >= low, ahead < high) for low, high in pairwise(bounds)]
+    return [first, *between, last]
+
+
+def _entries(asked: Asked, days: Days) -> CTE:
+    """A row for each entry of the waitlist: its key, whether it was filled, and how long that took."""
+    offsets = days.offsets
+    doctor = func.coalesce(Appointment.doctor_id, WaitlistEntry.doctor_id)
+    keys = {"doctor": doctor, "type": WaitlistEntry.type_code, "location": literal("")}
+    key = keys[asked.by] if asked.by in keys else PERIODS[asked.by].of(epoch(WaitlistEntry.added_at) + offsets.c.offset)
+    wanted = doctor.in_([each.id for each in asked.doctors])
+    where = local_time.within(offsets, func.coalesce(WaitlistEntry.doctor_id, _NOBODY), WaitlistEntry.added_at)
+    return (
+        select(
+            key.label("key"),
+            case((WaitlistEntry.status == "converted", 1), else_=0).label("filled"),
+            (epoch(Appointment.booked_at) - epoch(WaitlistEntry.added_at)).label("to_fill"),
+        )
+        .select_from(WaitlistEntry)
+        .outerjoin(Appointment, Appointment.id == WaitlistEntry.converted_to)
+        .join(offsets, where)
+        .where(
+            WaitlistEntry.added_at >= days.start,
+            WaitlistEntry.added_at < days.end,
+            wanted | doctor.is_(None) if asked.anybody else wanted,
+            *([] if asked.kind is None else [WaitlistEntry.type_code == asked.kind]),
+        )
+        .cte("entries")
     )
-    for window in found:
-        zone = zones[window.owner_id]
-        begin = times.instant(datetime(first.year, first.month, first.day), zone)
-        after = last + day
-        end = times.instant(datetime(after.year, after.month, after.day), zone)
-        at, stop = max(window.start, begin), min(window.end, end)
-        while at < stop:
-            local = at.astimezone(zone)
-            ahead = timedelta(hours=1) - timedelta(minutes=local.minute, seconds=local.second)
-            until = min(stop, at + ahead)
-            minutes = (until - at).total_seconds() / 60 * (window.capacity or 0)
-            key = _key(by, owners[window.owner_id].username, "", local) if by else ""
-            sums.setdefault(key, _Sum()).available += minutes
-            at = until
 
 
-def _key(by: str, username: str, code: str, local: datetime) -> str:
-    match by:
+def _joined(entries: CTE) -> Any:
+    """By key: how many, how many of them were filled, and the median of how long that took."""
+    return _with_medians(entries, entries.c.to_fill, [func.count(), func.sum(entries.c.filled)])
+
+
+def _available(session: Session, asked: Asked, by: str, days: Days, settings: Settings) -> Iterable[tuple[Any, int]]:
+    if by == "type" or asked.kind is not None:
+        return ()
+    table = working_minutes.worked(session, asked.doctors, days, settings.clinic_name)
+    return working_minutes.seconds(session, table, by, asked.location).items()
+
+
+def _with_medians(table: CTE, value: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Any:
+    """By key: these sums, the median of `value`, and its median over all keys. One statement, so that the database
+    makes `table` once."""
+    grouped = select(table.c.key, *(each.label(f"sum{n}") for n, each in enumerate(sums))).group_by(table.c.key)
+    rows, medians = grouped.cte("grouped"), _median(value, table.c.key, "medians")
+    of_key = select(medians.c.median).where(medians.c.key == rows.c.key).scalar_subquery()
+    return select(rows, of_key, select(_median(value, literal(0), "overall").c.median).scalar_subquery())
+
+
+def _median(value: ColumnElement[Any], key: ColumnElement[Any], name: str) -> CTE:
+    """By key: the value in the middle, or the mean of the two there."""
+    numbered = (
+        select(
+            key.label("key"),
+            value.label("value"),
+            func.row_number().over(partition_by=key, order_by=value).label("place"),
+            func.count().over(partition_by=key).label("many"),
+        )
+        .where(value.is_not(None))
+        .subquery()
+    )
+    middle = numbered.c.place.in_([(numbered.c.many + 1) // 2, (numbered.c.many + 2) // 2])
+    asked = select(numbered.c.key, func.avg(numbered.c.value).label("median")).where(middle)
+    return asked.group_by(numbered.c.key).cte(name)
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))
+
+
+def _add(total: Sums, row: Sums) -> None:
+    for name, count in row.counts.items():
+        total.counts[name] += count
+    for name in ("busy", "available", "lead", "joined", "filled"):
+        setattr(total, name, getattr(total, name) + getattr(row, name))
+
+
+def _in(unit: int, seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds / unit, 2)
+
+
+# The names of the rows
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What the database's keys are called. `labels` are there even when nothing happened, in their order."""
+
+    key: Callable[[Any], str]
+    labels: dict[str, str]
+    name: Callable[[str], str] = str
+
+    def label(self, key: str) -> str:
+        return self.labels.get(key) or self.name(key)
+
+    def order(self, key: str) -> tuple[int, str]:
+        known = list(self.labels)
+        return (known.index(key) if key in known else len(known), key)
+
+
+def _names(session: Session, asked: Asked) -> _Names:
+    match asked.by:
         case "doctor":
-            return username
+            usernames = {doctor.id: doctor.username for doctor in asked.doctors}
+            labels = {doctor.username: doctor.name for doctor in asked.doctors}
+            return _Names(lambda key: usernames.get(key, ANY_DOCTOR), labels, lambda _key: "Any doctor")
         case "type":
-            return code
+            kinds = session.scalars(select(AppointmentType).order_by(AppointmentType.position, AppointmentType.code))
+            return _Names(str, {kind.code: kind.name for kind in kinds})
         case "weekday":
-            return str(local.weekday())
-    return f"{local.hour:02d}"
+            return _Names(str, {str(number): name for number, name in enumerate(_WEEKDAYS)})
+        case "hour":
+            return _Names(lambda key: f"{int(key):02d}", {})
+        case "month":
+            return _Names(lambda key: f"{int(key) // 12:04d}-{int(key) % 12 + 1:02d}", {})
+        case "week":
+            return _Names(lambda key: f"{_monday(int(key)):%G-W%V}", {})
+        case "day":
+            return _Names(lambda key: (date(1970, 1, 1) + timedelta(days=int(key))).isoformat(), {})
+    return _Names(str, {})
 
 
-def _labels(session: Session, doctors: Sequence[Account], by: str) -> dict[str, str]:
-    """Rows that are there even when nothing happened, in their order."""
-    if by == "doctor":
-        return {doctor.username: doctor.name for doctor in doctors}
-    if by == "type":
-        kinds = session.scalars(select(AppointmentType).order_by(AppointmentType.position, AppointmentType.code))
-        return {kind.code: kind.name for kind in kinds}
-    if by == "weekday":
-        return {str(number): name for number, name in enumerate(_WEEKDAYS)}
-    return {}
-
-
-def _order(by: str, known: list[str]) -> Callable[[str], tuple[int, str]]:
-    places = {key: place for place, key in enumerate(known)}
-    return lambda key: (places.get(key, len(places)) if by != "hour" else 0, key)
-
-
-def _midnight(day: date) -> datetime:
-    return times.instant(datetime(day.year, day.month, day.day), timezones.zone("UTC"))
+def _monday(week: int) -> date:
+    return date(1969, 12, 29) + timedelta(weeks=week)

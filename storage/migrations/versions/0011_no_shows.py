@@ -1,4 +1,4 @@
-"""No-shows that staff are asked about and that they waive; by which time zone rules an object was expanded."""
+"""No-shows that staff are asked about and waive; by which time zone rules an object was expanded; moves to count."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,4 +31,8 @@ def upgrade() -> None:
         ["tzdata"],
         sqlite_where=sa.text("deleted = 0"),
         postgresql_where=sa.text("NOT deleted"),
+    )
+    moved = sa.text("action = 'moved'")
+    op.create_index(
+        "ix_history_moved", "history", ["appointment_id", "recurrence_id"], sqlite_where=moved, postgresql_where=moved
     )
