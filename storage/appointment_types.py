@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from ical.errors import InvalidInput, NotFound
-from storage import audit
+from storage import audit, freed
 from storage.models import AppointmentType
 from storage.prepared import Kept
 
@@ -69,6 +69,8 @@ def change(session: Session, code: str, *, now: datetime, **values: Any) -> Appo
         raise NotFound(f"There is no type of appointment called {code[:64]}.", field="type")
     _set(found, values)
     session.flush()
+    # A shorter one, or one for more people, may be free where it was not.
+    freed.ring_all(session)
     audit.note(session, "type.changed", f"type:{code}", now, fields=sorted(values))
     return found
 

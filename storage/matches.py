@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from ical import offers as offering
@@ -81,7 +81,7 @@ def matches(
 
     `by_hand`: instead, what is so near that only staff offer it.
     """
-    waiting = _waiting(session, now)
+    waiting = _waiting(session, now, spans)
     if not waiting.wishes:
         return []
     waiting.before |= {(match.entry_id, match.doctor_id, match.start) for match in skip}
@@ -151,7 +151,7 @@ def by_hand_within(rules: HouseRules, kind: AppointmentType) -> int | None:
 # Steps
 
 
-def _waiting(session: Session, now: datetime) -> _Waiting:
+def _waiting(session: Session, now: datetime, spans: Collection[Span] | None = None) -> _Waiting:
     is_waiting = WaitlistEntry.status == "waiting"
     codes = select(WaitlistEntry.type_code).where(is_waiting).distinct()
     kinds = session.scalars(select(AppointmentType).where(AppointmentType.code.in_(codes), AppointmentType.active))
@@ -159,7 +159,14 @@ def _waiting(session: Session, now: datetime) -> _Waiting:
     if not waiting.kinds:
         return waiting
     columns = [getattr(WaitlistEntry, name) for name in _COLUMNS]
-    asked = select(*columns).where(is_waiting, WaitlistEntry.date_to >= now.date() - _DAY)
+    first, last = _within((now - _DAY, now + _HORIZON), spans)
+    asked = select(*columns).where(
+        is_waiting, WaitlistEntry.date_to >= first.date(), WaitlistEntry.date_from <= last.date()
+    )
+    looked_at = _looked_at(spans)
+    if looked_at is not None:
+        # Who waits for one of a set of doctors is among those who wait for no one in particular.
+        asked = asked.where(or_(WaitlistEntry.doctor_id.is_(None), WaitlistEntry.doctor_id.in_(looked_at)))
     waiting.wishes = [_wish(*row) for row in session.execute(asked)]
     waiting.served = {
         (patient_id, code)
@@ -250,13 +257,19 @@ def _chosen(doctors: Sequence[Account], of_kind: Iterable[Wish], spans: Collecti
             break
         assert wanted_ids is not None
         wanted_ids |= wish.doctor_ids
-    looked_at = None if spans is None else {span.doctor_id for span in spans}
+    looked_at = _looked_at(spans)
     return [
         doctor
         for doctor in doctors
-        if (wanted_ids is None or doctor.id in wanted_ids)
-        and (looked_at is None or None in looked_at or doctor.id in looked_at)
+        if (wanted_ids is None or doctor.id in wanted_ids) and (looked_at is None or doctor.id in looked_at)
     ]
+
+
+def _looked_at(spans: Collection[Span] | None) -> set[int] | None:
+    """The doctors whose time the spans tell of; None: everybody's."""
+    if spans is None or any(span.doctor_id is None for span in spans):
+        return None
+    return {span.doctor_id for span in spans if span.doctor_id is not None}
 
 
 def _reach(of_kind: Sequence[Wish], now: datetime) -> tuple[datetime, datetime]:
