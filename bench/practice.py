@@ -56,7 +56,7 @@ def databases() -> Iterator[list[Database]]:
                 server.close()
 
 
-def doctors(db: Database, count: int) -> list[Account]:
+def doctors(db: Database, count: int, now: datetime = NOW) -> list[Account]:
     """Doctors who work from 8 to 16 on five days a week, in slots of 20 minutes."""
     made = []
     with db.transaction() as session:
@@ -68,9 +68,9 @@ def doctors(db: Database, count: int) -> list[Account]:
                 name=f"Dr. Number {number}",
                 email=f"doctor{number}@clinic.example",
                 timezone="Europe/Vienna",
-                now=NOW,
+                now=now,
             )
-            hours.add_hours(session, doctor, hours.DAYS[:5], time(8), time(16), slot=20, actor=SYSTEM, now=NOW)
+            hours.add_hours(session, doctor, hours.DAYS[:5], time(8), time(16), slot=20, actor=SYSTEM, now=now)
             made.append(doctor)
     return made
 

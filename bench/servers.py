@@ -122,7 +122,7 @@ class Server:
                     line = socket.create_connection(("127.0.0.1", self.port), 600)
                     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 line.sendall(request)
-                answer, kept = _received(line)
+                answer, kept = received(line)
                 answers.append(answer)
             except ConnectionError:
                 lost += 1
@@ -160,8 +160,8 @@ class Server:
         return kilobytes / 1024
 
 
-def _received(line: socket.socket) -> tuple[Answer, bool]:
-    """One answer, and whether the connection is kept."""
+def received(line: socket.socket) -> tuple[Answer, bool]:
+    """One answer of a server, and whether the connection is kept."""
     got = b""
     while b"\r\n\r\n" not in got:
         more = line.recv(65536)
@@ -197,7 +197,7 @@ def all_of(made: Sequence[Event], postgresql: bool) -> Iterator[list[Server]]:
             done.result()
             print(f"  Radicale has parsed {number} of {len(parsed)} shares", file=sys.stderr, flush=True)
         servers = [
-            stack.enter_context(_running(_ours(name, home, url, workers, password.result())))
+            stack.enter_context(ours(name, home, url, workers, password.result()))
             for (name, (home, url, workers)), password in zip(homes.items(), passwords, strict=True)
         ]
         servers.append(stack.enter_context(_running(_radicale(peer))))
@@ -243,14 +243,17 @@ def _fill(home: Path, url: str, made: Sequence[Event]) -> str:
     return password
 
 
-def _ours(name: str, home: Path, url: str, workers: int, password: str) -> Server:
+@contextmanager
+def ours(name: str, home: Path, url: str, workers: int, password: str = "") -> Iterator[Server]:
+    """A running server of ours. `password`: the doctor's app password, for the calendars."""
     port = _free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLINICDAV_")}
     environment |= {"CLINICDAV_HOME": str(home), "CLINICDAV_DATABASE_URL": url}
     command = [sys.executable, "-m", "web.cli", "serve", "--port", str(port), "--workers", str(workers)]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
-    return Server(name, port, f"/dav/{USER}/", password, process)
+    with _running(Server(name, port, f"/dav/{USER}/", password, process)) as server:
+        yield server
 
 
 def _write_files(folder: Path, made: Sequence[Event]) -> tuple[Path, list[list[str]]]:

@@ -91,7 +91,12 @@ def lock_appointments(
 
 
 def lock_object(session: Session, owner_id: int, collection_id: int, href: str) -> None:
-    """Lock a calendar's owner and, where an appointment stands at `href`, everybody who takes part in it, at once."""
+    """Lock a calendar's owner and, where an appointment stands at `href`, everybody who takes part in it, at once.
+
+    Whoever holds the owner's lock already has taken with it what was needed."""
+    held = _held(session)
+    if held and resource_of(session, owner_id) in held:
+        return
     there = select(CalendarObject.id).where(CalendarObject.collection_id == collection_id, CalendarObject.href == href)
     _lock_party(session, [owner_id], Appointment.object_id.in_(there))
 

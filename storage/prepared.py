@@ -92,7 +92,10 @@ class Prepared:
         with _said(connection):
             _driver(connection).execute(text.sql, text.values(given))
 
-    def write_each(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    def write_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        if len(rows) == 1:
+            self.write(connection, rows[0])
+            return
         text = self.text(connection)
         with _said(connection):
             _driver(connection).cursor().executemany(text.sql, [text.values(row) for row in rows])
