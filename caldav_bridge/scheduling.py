@@ -73,8 +73,10 @@ def _accounts(request: Request, addresses: list[str]) -> dict[str, Account]:
     people = availability.people(request.session, set(mails.values()))
     found = {address: people[mail] for address, mail in mails.items() if mail in people}
     for address in addresses:
-        if address.startswith(f"{request.prefix}/"):
-            place = request.place(unquote(address.removeprefix(request.prefix)))
+        # Rooms and machines have no mail address: ATTENDEE names them by the whole URL of their principal.
+        path = address.removeprefix(request.settings.public_url)
+        if path.startswith(f"{request.prefix}/"):
+            place = request.place(unquote(path.removeprefix(request.prefix)))
             if place is not None and place.kind == "home" and place.owner is not None:
                 found[address] = place.owner
     return found

@@ -128,7 +128,7 @@ def _doctors_events(
     for visit, obj, patient in _visits(session, Appointment.doctor_id == doctor.id, start, end):
         title = appointment_text.initials(patient.name) if feed.level == "initials" else "Busy"
         events.append(_event(feed, settings, obj, visit, title, ""))
-    kinds = ("leave", "block", "plain")
+    kinds = ("leave", "block", "plain", "copy")
     found = occurrences.in_range(session, start, end, owner_ids=[doctor.id], kinds=kinds)
     others = [busy for busy in found if busy.busy != "free"][:_MOST_EVENTS]
     ids = {busy.object_id for busy in others}

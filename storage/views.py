@@ -10,6 +10,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ical import lines
+from ical.participants import is_copy
 from storage import appointments, audit, occurrences
 from storage.appointments import AppointmentView, Row
 from storage.models import (
@@ -77,11 +78,11 @@ def patients_with_email(session: Session, email: str) -> list[Patient]:
 def period(session: Session, doctor: Account, start: datetime, end: datetime, *, titles: bool) -> Period:
     """A doctor's calendar in [start, end). `titles`: also what leave and private events are called."""
     others = occurrences.in_range(
-        session, start, end, owner_ids=[doctor.id], kinds=["hours", "leave", "block", "plain"]
+        session, start, end, owner_ids=[doctor.id], kinds=["hours", "leave", "block", "plain", "copy"]
     )
     busy = [one for one in others if one.kind != "hours" and one.busy != "free"]
     names = _titles(session, {one.object_id for one in busy}) if titles else {}
-    usual = {"leave": "Leave", "block": "Blocked", "plain": "Busy"}
+    usual = {"leave": "Leave", "block": "Blocked", "plain": "Busy", "copy": "With a colleague"}
     return Period(
         visits=appointments.in_range(session, [doctor], start, end),
         hours=[one for one in others if one.kind == "hours" and one.capacity],
@@ -98,7 +99,13 @@ def _titles(session: Session, object_ids: Many[int]) -> dict[int, str]:
     found = session.execute(
         select(CalendarObject.id, CalendarObject.stored_text).where(CalendarObject.id.in_(object_ids))
     )
-    return {key: lines.parse(text).components("VEVENT")[0].plain("SUMMARY")[:100] for key, text in found}
+    return {key: _title(lines.parse(text).components("VEVENT")[0]) for key, text in found}
+
+
+def _title(event: lines.Component) -> str:
+    """Of a colleague's appointment whose it is; names of patients are hidden on request, and these could not be."""
+    title = event.plain("DESCRIPTION").partition("\n")[0] if is_copy(event) else event.plain("SUMMARY")
+    return title[:100]
 
 
 def types(session: Session, *, all_of_them: bool = False) -> list[AppointmentType]:
