@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from ical.appointment import KIND, category_list
 from ical.lines import Component, Line, escape
-from ical.recurrence import master
+from ical.recurrence import make_override, master, overrides
 from ical.times import instant, read_times, set_time, span, utc_text
 from ical.timezones import ensure_vtimezones
 from ical.vcalendar import clean, is_private, stamp, vcalendar
@@ -50,18 +50,18 @@ def leave_event(
     zone: ZoneInfo,
     now: datetime,
     approved: bool = False,
+    rrule: str = "",
 ) -> Component:
-    """The calendar object of leave over [start, end): dates for whole days of the doctor's, or aware instants."""
+    """The calendar object of leave over [start, end): dates for whole days of the doctor's, or aware instants;
+    with `rrule` again and again."""
     event = Component("VEVENT")
     event.add("UID", uid)
     for name in ("DTSTAMP", "CREATED", "LAST-MODIFIED"):
         event.add(name, utc_text(now))
     event.add("SEQUENCE", "0")
-    for name, value in (("DTSTART", start), ("DTEND", end)):
-        if isinstance(value, datetime):
-            set_time(event, name, value, zone)
-        else:
-            event.add(name, f"{value:%Y%m%d}", (("VALUE", ("DATE",)),))
+    _set_span(event, start, end, zone)
+    if rrule:
+        event.add("RRULE", rrule)
     event.add("SUMMARY", escape(clean(reason)))
     for name in ("CATEGORIES", "STATUS", "TRANSP"):
         event.add(name, "")
@@ -88,6 +88,44 @@ def reason(component: Component) -> str:
     """The title without what we put before it."""
     title = component.plain("SUMMARY").strip()
     return title[found.end() :] if (found := _PREFIX.match(title)) else title
+
+
+def change(
+    calendar: Component,
+    start: date | datetime,
+    end: date | datetime,
+    rrule: str,
+    title: str,
+    zone: ZoneInfo,
+    now: datetime,
+) -> None:
+    """Say other times, another repetition or another reason. What was said of single occurrences goes with them."""
+    head = master(calendar) or calendar.components("VEVENT")[0]
+    was = head.value("DTSTART"), head.value("DTEND"), head.value("RRULE") or ""
+    head.remove("DURATION")
+    _set_span(head, start, end, zone)
+    head.remove("RRULE")
+    if rrule:
+        head.add("RRULE", rrule)
+    if (head.value("DTSTART"), head.value("DTEND"), rrule) != was:
+        head.remove("EXDATE", "RDATE")
+        calendar.children = [child for child in calendar.children if not _is_override(child)]
+    head.set("SUMMARY", escape(clean(title)))
+    _show(calendar, read_status(head))
+    stamp(head, now, sequence=True)
+    ensure_vtimezones(calendar)
+
+
+def reject_one(calendar: Component, recurrence_id: str, zone: ZoneInfo, now: datetime) -> None:
+    """Turn down one occurrence. Raises NotFound."""
+    override = make_override(calendar, recurrence_id, zone)
+    _show_one(override, "rejected")
+    stamp(override, now, sequence=True)
+
+
+def takes_place(component: Component) -> bool:
+    """Whether an occurrence of leave that is not rejected as a whole is leave still."""
+    return not _is_override(component) or read_status(component) != "rejected"
 
 
 def as_pending(calendar: Component) -> None:
@@ -139,7 +177,18 @@ def normalise(
         reject(result, by, now)
     else:
         as_pending(result)
+    for event in result.components("VEVENT"):
+        # An app takes back one occurrence by its STATUS alone.
+        if wanted != "rejected" and _is_cancelled_alone(event, calendar):
+            _show_one(event, "rejected")
     return result
+
+
+def _is_cancelled_alone(event: Component, put: Component) -> bool:
+    told = event.first("RECURRENCE-ID")
+    return told is not None and any(
+        _status_line(each) == "CANCELLED" for each in put.components("VEVENT") if each.first("RECURRENCE-ID") == told
+    )
 
 
 def _wanted(put: Component, stored: Component | None, may_approve: bool) -> LeaveStatus:
@@ -180,6 +229,8 @@ def _repetition(calendar: Component) -> list[tuple[str, ...]]:
     for event in calendar.components("VEVENT"):
         rules = [line.value.upper() for name in ("RRULE", "RDATE") for line in event.lines(name)]
         if event.first("RECURRENCE-ID") is not None:
+            if _status_line(event) == "CANCELLED":
+                continue
             start, end, _ = span(event, UTC, calendar)
             rules += [event.value("RECURRENCE-ID") or "", utc_text(start), utc_text(end)]
         found.append(tuple(rules))
@@ -187,18 +238,39 @@ def _repetition(calendar: Component) -> list[tuple[str, ...]]:
 
 
 def _exceptions(component: Component, calendar: Component) -> set[datetime]:
-    lines = component.lines("EXDATE")
+    off = (event for event in overrides(calendar) if _status_line(event) == "CANCELLED")
+    lines = component.lines("EXDATE") + [line for event in off for line in event.lines("RECURRENCE-ID")]
     return {instant(value, UTC) for line in lines for value in read_times(line, UTC, calendar)}
 
 
+def _set_span(event: Component, start: date | datetime, end: date | datetime, zone: ZoneInfo) -> None:
+    for name, value in (("DTSTART", start), ("DTEND", end)):
+        if isinstance(value, datetime):
+            set_time(event, name, value, zone)
+        else:
+            event.set(name, f"{value:%Y%m%d}", (("VALUE", ("DATE",)),))
+
+
+def _is_override(child: Line | Component) -> bool:
+    return isinstance(child, Component) and child.first("RECURRENCE-ID") is not None
+
+
 def _show(calendar: Component, status: LeaveStatus) -> None:
-    shown = _LOOKS[status]
+    """Make the whole look so; an occurrence that was turned down alone stays down unless the whole was down too."""
+    head = master(calendar)
+    alone = head is not None and read_status(head) != "rejected"
     for event in calendar.components("VEVENT"):
-        body = reason(event)
-        event.set("SUMMARY", escape(f"{shown.prefix}: {body}" if body else shown.prefix))
-        others = [category for category in category_list(event) if category and category not in _OWN_CATEGORIES]
-        event.set("CATEGORIES", ",".join(escape(c) for c in ["Leave", shown.category, *others]))
-        event.set("STATUS", shown.status_line)
-        event.set("TRANSP", shown.transp)
-        event.set("X-MICROSOFT-CDO-BUSYSTATUS", shown.busystatus)
-        event.set(STATUS, status)
+        if not (alone and status != "rejected" and _is_override(event) and event.value(STATUS) == "rejected"):
+            _show_one(event, status)
+
+
+def _show_one(event: Component, status: LeaveStatus) -> None:
+    shown = _LOOKS[status]
+    body = reason(event)
+    event.set("SUMMARY", escape(f"{shown.prefix}: {body}" if body else shown.prefix))
+    others = [category for category in category_list(event) if category and category not in _OWN_CATEGORIES]
+    event.set("CATEGORIES", ",".join(escape(c) for c in ["Leave", shown.category, *others]))
+    event.set("STATUS", shown.status_line)
+    event.set("TRANSP", shown.transp)
+    event.set("X-MICROSOFT-CDO-BUSYSTATUS", shown.busystatus)
+    event.set(STATUS, status)

@@ -50,6 +50,12 @@ class HouseRules(BaseModel):
         default="", max_length=500, title="What patients are told", description="With a warning or about prepayment."
     )
 
+    half_days_meet_at: str = Field(
+        default="12:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        title="When half a day of leave begins or ends",
+        description="The afternoon off begins then, and the morning off ends.",
+    )
     follow_up_days: int = Field(
         default=14,
         ge=1,

@@ -13,8 +13,9 @@ from web import errors, layout, logs, security, words
 from web.clinic import admin, devices, house_rules, notices, phone, schedule
 from web.clinic import calendar as doctor_calendar
 from web.clinic import follow_ups as doctor_follow_ups
+from web.clinic import leave as doctor_leave
 from web.clinic import waitlist as doctor_waitlist
-from web.portal import appointment, booking, follow_ups, home, login, me, waitlist
+from web.portal import appointment, booking, follow_ups, home, login, me, offer, waitlist
 from web.services import Services
 
 _FORM_BYTES = 512 * 1024
@@ -23,6 +24,7 @@ _PAGES = (
     booking,
     appointment,
     waitlist,
+    offer,
     follow_ups,
     me,
     login,
@@ -30,6 +32,7 @@ _PAGES = (
     schedule,
     doctor_waitlist,
     doctor_follow_ups,
+    doctor_leave,
     devices,
     phone,
     notices,

@@ -96,7 +96,7 @@ def test_leave_touches_nothing_until_it_is_approved(practice, at, booked):
     practice.settle()
     assert undecided(practice) == []
     with practice.writing() as session:
-        (view,) = leave.list_leave(session, [practice.lee])
+        (view,) = leave.list_leave(session, [practice.lee], practice.now)
         assert len(view.affected) == 3
         leave.decide(session, view.id, True, actor=SYSTEM, now=practice.now)
     practice.settle()

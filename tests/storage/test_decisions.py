@@ -94,7 +94,7 @@ def test_an_appointment_written_into_another_calendar_is_no_leave_and_no_hours(p
     assert practice.try_book(at(9, day=5), name="Karl Bauer") == "booked"
     practice.put("a.ics", text.replace("20261123T", "20261124T"), "leave")
     with practice.db.reading() as session:
-        (view,) = leave.list_leave(session, [practice.lee])
+        (view,) = leave.list_leave(session, [practice.lee], practice.now)
         assert view.status == "pending"
     assert practice.try_book(at(9, day=1)) == "on_leave"
 
@@ -130,7 +130,7 @@ def test_approved_leave_that_grows_is_asked_for_again_and_one_that_shrinks_is_no
         assert old in text
         practice.put(href, text.replace(old, new), "leave")
         with practice.db.reading() as session:
-            return leave.find(session, view.id).status
+            return leave.find(session, view.id, practice.now).status
 
     assert status("DTEND;VALUE=DATE:20261128", "DTEND;VALUE=DATE:20261127") == "approved"
     assert status("DTEND;VALUE=DATE:20261127", "DTEND;VALUE=DATE:20261129") == "pending"

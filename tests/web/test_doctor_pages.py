@@ -122,7 +122,10 @@ def test_appointments_outside_changed_hours_are_listed_and_kept_moved_or_cancell
     for word in ("reschedule", "cancel"):
         assert lee.get(f"/appointments/{booked.appointment.id}/{word}/").status_code == 200
     lee.get(f"{SCHEDULE}affected/")
-    page = lee.follow(lee.post(f"{SCHEDULE}affected/{booked.appointment.id}/keep/", r=""))
+    key = next(
+        each for each in re.findall(r'name="one" value="(keep[^"]+)"', page.text) if str(booked.appointment.id) in each
+    )
+    page = lee.follow(lee.post(f"{SCHEDULE}affected/", one=key))
     assert "Maria Huber" not in said(page) and "Karl Bauer" in said(page)
     assert "Karl Bauer" in said(desk.get(f"{SCHEDULE}affected/?doctor=lee"))
 
@@ -131,7 +134,7 @@ def test_another_doctors_appointment_cannot_be_kept(app: Flask, lee: Person, boo
     smith = Person(app)
     smith.log_in("smith")
     smith.get(SCHEDULE)
-    assert smith.post(f"{SCHEDULE}affected/{booked.appointment.id}/keep/", r="").status_code == 404
+    assert smith.post(f"{SCHEDULE}affected/", one=f"keep|{booked.appointment.id}|||").status_code == 404
     assert "Maria" not in said(smith.get(f"{SCHEDULE}affected/"))
 
 
@@ -150,7 +153,7 @@ def test_another_doctors_hours_cannot_be_changed(lee: Person) -> None:
 
 
 def test_leave_is_requested_shown_with_who_is_booked_and_decided_by_the_desk(
-    lee: Person, desk: Person, visitor: Person, db: Database, booked: booking.Booked
+    lee: Person, desk: Person, visitor: Person, db: Database, clock: Clock, booked: booking.Booked
 ) -> None:
     lee.get(SCHEDULE)
     page = lee.follow(lee.post(f"{SCHEDULE}leave/", first="2026-11-24", last="2026-11-25", reason="Congress"))
@@ -163,7 +166,7 @@ def test_leave_is_requested_shown_with_who_is_booked_and_decided_by_the_desk(
     with db.reading() as session:
         doctor = accounts.by_username(session, "lee")
         assert doctor is not None
-        wanted = leave.list_leave(session, [doctor])[0].id
+        wanted = leave.list_leave(session, [doctor], clock.now)[0].id
     assert lee.post(f"{SCHEDULE}leave/{wanted}/decide/", decision="approve").status_code == 404
     page = desk.follow(desk.post(f"{SCHEDULE}leave/{wanted}/decide/", decision="approve"))
     assert "Approved" in said(page)

@@ -32,8 +32,8 @@ def admin() -> Page:
     with reading() as session:
         pending = [
             each
-            for each in leave.list_leave(session, accounts.doctors(session), since=now())
-            if each.status == "pending"
+            for each in leave.list_leave(session, accounts.doctors(session), now())
+            if each.status == "pending" and any(away.end > now() for away in each.times)
         ]
         return render_template(
             "admin/home.html",
@@ -113,6 +113,21 @@ def link(account_id: int) -> Page:
             raise NotFound()
         token = accounts.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
     return render_template("admin/link.html", whose=account, url=_first_login(token))
+
+
+@bp.post("/users/<int:account_id>/disabled/")
+@policy("users.write")
+def set_disabled(account_id: int) -> Page:
+    """Keep somebody who has left out, or let them in again. Nobody locks themselves out."""
+    with transaction() as session:
+        account = views.find_account(session, account_id)
+        if account is None or account_id == g.actor.account_id:
+            raise NotFound()
+        if request.form.get("disabled"):
+            accounts.disable(session, account, now())
+        else:
+            accounts.enable(session, account, now())
+    return redirect(url_for(".admin", ok="saved"), 303)
 
 
 @bp.post("/users/<int:account_id>/disabled/")

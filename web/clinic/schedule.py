@@ -1,22 +1,20 @@
-"""A doctor's working hours and leave."""
+"""A doctor's working hours, with the leave beside them; what is done about leave is web.clinic.leave."""
 
-from datetime import datetime, timedelta
-from uuid import UUID
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from ical.errors import NotFound, Refusal
-from storage import affected as stranded
-from storage import appointments, hours, leave, views
+from storage import hours, leave
 from storage.models import Account
-from storage.policy import can, require
+from storage.policy import can
 from web.clinic import doctors
 from web.forms import Form
-from web.portal.waitlist import WEEKDAYS
 from web.security import policy
 from web.services import now, reading, transaction
+from web.wishes import WEEKDAYS
 
 bp = Blueprint("schedule", __name__, url_prefix="/appointments/doctor/schedule")
 
@@ -26,17 +24,14 @@ Page = str | Response | tuple[str, int]
 @bp.get("/")
 @policy("hours.read")
 def schedule() -> Page:
-    return _page()
+    return page()
 
 
-def _page(form: Form | None = None, part: str = "", status: int = 200, days: list[str] | None = None) -> Page:
+def page(form: Form | None = None, part: str = "", status: int = 200, days: list[str] | None = None) -> Page:
     with reading() as session:
         doctor, choices = doctors.chosen(session, "hours.read")
         zone = ZoneInfo(doctor.timezone)
         today = now().astimezone(zone).date()
-        views = leave.list_leave(session, [doctor], since=now() - timedelta(days=30))
-        touched = {key for view in views for key in view.affected}
-        affected = {key: appointments.details(session, key) for key in touched}
         new_hours = Form(None, **{"from": "09:00", "to": "12:00", "slot": doctor.slot_minutes, "capacity": 1})
         new_leave = Form(None, first=today + timedelta(days=1), last=today + timedelta(days=1))
         text = render_template(
@@ -46,8 +41,8 @@ def _page(form: Form | None = None, part: str = "", status: int = 200, days: lis
             zone=zone,
             today=today,
             hours=hours.list_hours(session, doctor),
-            leave=views,
-            affected=affected,
+            leave=leave.list_leave(session, [doctor], now()),
+            how_often=leave.how_often,
             weekdays=WEEKDAYS,
             may_approve=can(g.actor, "leave.approve", doctor),
             hours_form=form if form is not None and part == "hours" else new_hours,
@@ -58,8 +53,8 @@ def _page(form: Form | None = None, part: str = "", status: int = 200, days: lis
     return text, status
 
 
-def _done(doctor: Account, word: str) -> Response:
-    return redirect(url_for(".schedule", doctor=doctor.username, ok=word), 303)
+def done(doctor: Account, word: str) -> Response:
+    return redirect(url_for("schedule.schedule", doctor=doctor.username, ok=word), 303)
 
 
 @bp.post("/hours/")
@@ -83,12 +78,12 @@ def add() -> Page:
                 hours.add_hours(
                     session, doctor, days, start, end, slot=slot, capacity=capacity, actor=g.actor, now=now()
                 )
-            return _done(doctor, "hours")
+            return done(doctor, "hours")
         except NotFound:
             raise
         except Refusal as refusal:
             form.refuse(refusal)
-    return _page(form, "hours", 422, days)
+    return page(form, "hours", 422, days)
 
 
 @bp.post("/close/")
@@ -102,10 +97,10 @@ def close() -> Page:
             with transaction() as session:
                 doctor, _choices = doctors.chosen(session, "hours.write")
                 hours.close_day(session, doctor, form.get("uid"), day, actor=g.actor, now=now())
-            return _done(doctor, "closed")
+            return done(doctor, "closed")
         except Refusal as refusal:
             form.fail("day", refusal.sentence)
-    return _page(form, "close", 422)
+    return page(form, "close", 422)
 
 
 @bp.post("/remove/")
@@ -114,74 +109,4 @@ def remove() -> Page:
     with transaction() as session:
         doctor, _choices = doctors.chosen(session, "hours.write")
         hours.remove(session, doctor, request.form.get("uid", ""), actor=g.actor, now=now())
-    return _done(doctor, "removed")
-
-
-@bp.get("/affected/")
-@policy("hours.read")
-def affected() -> str:
-    """The booked appointments outside the hours or in leave: each is kept, moved or cancelled."""
-    with reading() as session:
-        doctor, choices = doctors.chosen(session, "hours.read")
-        return render_template(
-            "doctor/affected.html",
-            doctor=doctor,
-            choices=choices,
-            zone=ZoneInfo(doctor.timezone),
-            rows=stranded.undecided(session, doctor, now()),
-        )
-
-
-@bp.post("/affected/<uuid:appointment_id>/keep/")
-@policy("appointment.status")
-def keep(appointment_id: UUID) -> Response:
-    with transaction() as session:
-        appointment = views.find_appointment(session, appointment_id)
-        if appointment is None:
-            raise NotFound()
-        require(g.actor, "appointment.status", appointment)
-        stranded.keep(session, appointment_id, request.form.get("r", ""), actor=g.actor, now=now())
-        doctor = session.get_one(Account, appointment.doctor_id)
-    return redirect(url_for(".affected", doctor=doctor.username, ok="kept"), 303)
-
-
-@bp.post("/leave/")
-@policy("leave.request")
-def request_leave() -> Page:
-    form = Form(request.form)
-    first, last = form.date("first"), form.date("last")
-    timed = bool(form.get("from") or form.get("to"))
-    begins = form.time("from", required="Enter both times, or none.") if timed else None
-    ends = form.time("to", required="Enter both times, or none.") if timed else None
-    reason = form.text("reason", maximum=200)
-    if first and last and last < first:
-        form.fail("last", "The last day must not be before the first.")
-    if form and first and last:
-        try:
-            with transaction() as session:
-                doctor, _choices = doctors.chosen(session, "leave.request")
-                zone = ZoneInfo(doctor.timezone)
-                if begins and ends:
-                    start, end = datetime.combine(first, begins, zone), datetime.combine(last, ends, zone)
-                    made = leave.request_leave(session, doctor, start, end, reason, actor=g.actor, now=now())
-                else:
-                    made = leave.request_leave(session, doctor, first, last, reason, actor=g.actor, now=now())
-            return _done(doctor, "approved" if made.status == "approved" else "leave")
-        except NotFound:
-            raise
-        except Refusal as refusal:
-            form.fail({"end": "last", "start": "first"}.get(refusal.field or "", refusal.field or ""), refusal.sentence)
-    return _page(form, "leave", 422)
-
-
-@bp.post("/leave/<leave_id>/decide/")
-@policy("leave.approve")
-def decide(leave_id: str) -> Page:
-    approve = request.form.get("decision") == "approve"
-    with transaction() as session:
-        view = leave.find(session, leave_id)
-        require(g.actor, "leave.approve", view.doctor)
-        leave.decide(session, leave_id, approve, actor=g.actor, now=now())
-    if request.form.get("back") == "admin":
-        return redirect(url_for("admin.admin", ok="approved" if approve else "rejected"), 303)
-    return _done(view.doctor, "approved" if approve else "rejected")
+    return done(doctor, "removed")
