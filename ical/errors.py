@@ -6,6 +6,15 @@ sentence fit for a patient. None is a ValueError: Radicale answers 400 to those 
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
+
+
+class Cause(NamedTuple):
+    """What stands in the way: "event", "leave", "holiday", "claim", "resource", "type", "doctor" or "maximum", and
+    which one."""
+
+    kind: str
+    id: int | str
 
 
 class Refusal(Exception):
@@ -20,6 +29,8 @@ class Refusal(Exception):
         super().__init__(sentence or self.sentence)
         self.sentence = sentence or self.sentence
         self.field = field
+        # For those who may know
+        self.causes: tuple[Cause, ...] = ()
 
 
 # Times that cannot be had
@@ -78,6 +89,11 @@ class OnLeave(Refusal):
     sentence = "The doctor is away at this time."
 
 
+class Holiday(Refusal):
+    code = "holiday"
+    sentence = "The practice is closed at this time."
+
+
 class Blocked(Refusal):
     code = "blocked"
     sentence = "The doctor is busy at this time."
@@ -96,6 +112,30 @@ class TooFarAhead(Refusal):
 class DailyMaximum(Refusal):
     code = "daily_maximum"
     sentence = "The doctor takes no more appointments on this day."
+
+
+class WeeklyMaximum(Refusal):
+    code = "weekly_maximum"
+    sentence = "The doctor takes no more appointments in this week."
+
+
+class TypeMaximum(Refusal):
+    code = "type_maximum"
+    sentence = "There are no more appointments of this kind then."
+
+
+class NoTimeToTravel(Refusal):
+    code = "travel"
+    sentence = "The doctor is on the way between two places at this time."
+
+
+class NotThisDoctor(Refusal):
+    code = "doctor_not_offered"
+    sentence = "This doctor does not offer this kind of appointment."
+
+
+class ResourceTaken(SlotTaken):
+    sentence = "What is needed for this appointment is not free at this time."
 
 
 class TypeNotOffered(Refusal):

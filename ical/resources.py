@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from ical.diary import OVERBOOKED_SEAT, Busy, Kind, Taken, Window, capacity_at
+from ical.diary import OVERBOOKED_SEAT, Busy, Held, Kind, Taken, Window, capacity_at, seconds
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Resource:
     capacity: int = 1
     windows: Sequence[Window] | None = None
     busy: Sequence[Busy] = ()
-    taken: Sequence[Taken] = ()
+    taken: Sequence[Held] = ()
     load: tuple[int, ...] = ()
 
 
@@ -27,21 +27,18 @@ def is_free(resource: Resource, kind: Kind, start: datetime, end: datetime) -> b
     """Whether it can be had for a visit, the kind's buffers included where somebody else has claimed it."""
     if resource.windows is not None and capacity_at(resource.windows, start, end) == 0:
         return False
-    if any(each.start < end and each.end > start for each in resource.busy):
+    first, last = seconds(start), seconds(end)
+    if any(each.start < last and each.end > first for each in resource.busy):
         return False
-    first = start - timedelta(minutes=kind.buffer_before)
-    last = end + timedelta(minutes=kind.buffer_after)
-    used = {each.seat for each in resource.taken if each.start < last and each.end > first}
-    return any(seat not in used for seat in range(resource.capacity))
+    return any(seat not in _used(resource, _claim(kind, start, end)) for seat in range(resource.capacity))
 
 
 def with_taken(resource: Resource, kind: Kind, start: datetime, end: datetime) -> Resource:
     """The resource as it is once a visit has it too."""
-    first = start - timedelta(minutes=kind.buffer_before)
-    last = end + timedelta(minutes=kind.buffer_after)
-    used = {each.seat for each in resource.taken if each.start < last and each.end > first}
+    wanted = _claim(kind, start, end)
+    used = _used(resource, wanted)
     seat = next((seat for seat in range(resource.capacity) if seat not in used), OVERBOOKED_SEAT)
-    return replace(resource, taken=[*resource.taken, Taken(first, last, seat)])
+    return replace(resource, taken=[*resource.taken, wanted._replace(seat=seat)])
 
 
 def choose(
@@ -65,3 +62,11 @@ def choose(
         missing, *_rest, best = min(rated, key=lambda rate: rate[:-1])
         chosen.append((best, missing if left else len(spans)))
     return chosen
+
+
+def _claim(kind: Kind, start: datetime, end: datetime) -> Taken:
+    return Taken(seconds(start) - kind.buffer_before * 60, seconds(end) + kind.buffer_after * 60, 0, kind.code)
+
+
+def _used(resource: Resource, wanted: Taken) -> set[int]:
+    return {each[2] for each in resource.taken if each[0] < wanted.end and each[1] > wanted.start}

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from ical import policy
-from ical.diary import Window, lengths_at, seats
+from ical.diary import Window, lengths_at
 from ical.errors import InvalidInput, Refusal
 from storage import claims, diary
 from storage.models import Account, AppointmentType
@@ -58,17 +58,18 @@ def check(
     With `overrule` staff set aside what they may (policy.BINDING is the rest); where nothing is free, the claim is to be
     taken with `overbook`. Raises Forbidden for those who may not. `waived` are rules that do not count here.
     """
-    book = diary.around(session, doctor, start, now, own=own)
+    book = diary.around(session, doctor, start, kind, now, own=own)
     asked = diary.kind_of(kind)
     end = start + (length or length_at(book, kind, start))
     request = policy.Request(start, end, kind.code, by_staff=actor.is_staff)
-    facts = book.facts(start)
+    facts = book.facts()
     rules = policy.BINDING if overrule else [rule for rule in policy.RULES if rule not in waived]
-    policy.check(request, asked, facts, now, rules)
+    verdict = policy.check(request, asked, facts, now, rules)
     if overrule:
         require(actor, "appointment.overrule", doctor)
     before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
-    wanted = claims.Wanted(resource, start - before, end + after, "", seats(book.windows, asked, start, end))
+    seats = max(verdict.capacity, 1)
+    wanted = claims.Wanted(resource, start - before, end + after, "", seats, kind.code, kind.capacity, verdict.location)
     overruled = tuple(policy.all_refusals(request, asked, facts, now)) if overrule else ()
     return Allowed(wanted, end, book.windows, overruled)
 
@@ -84,4 +85,4 @@ def refusals(
 ) -> list[Refusal]:
     """Every rule that says no to this time, going by a book that has been read. The first is the one to be told."""
     request = policy.Request(start, end, kind.code, by_staff=actor.is_staff)
-    return policy.all_refusals(request, diary.kind_of(kind), book.facts(start), now)
+    return policy.all_refusals(request, diary.kind_of(kind), book.facts(), now)

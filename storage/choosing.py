@@ -180,7 +180,7 @@ def read(
 ) -> dict[int, rules.Resource]:
     """What is known of the time of rooms, machines and assistants within [start, end), and how much they are used about
     `at`, by id, in a constant number of statements."""
-    books = diary.open_books(session, [each.account for each in people], start, end, now, own=own)
+    books = diary.open_books(session, [each.account for each in people], start, end, None, now, own=own)
     keeps_hours = set(
         session.scalars(
             select(Calendar.owner_id)

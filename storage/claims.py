@@ -13,8 +13,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
-from ical.diary import OVERBOOKED_SEAT
+from ical.diary import OVERBOOKED_SEAT, Taken, seconds
 from ical.errors import SlotTaken
+from ical.seats import Seats, seat_for
 from storage import freed
 from storage.db import has_row_locks
 from storage.models import Appointment, AppointmentResource, CalendarObject, Claim, Resource, table_of
@@ -27,7 +28,7 @@ _UNSEEN = {"synchronize_session": False}
 _RESOURCE = Prepared(select(Resource.id).where(Resource.account_id == bindparam("account")))
 _OF_APPOINTMENT = select(Claim).where(Claim.appointment_id == bindparam("appointment"))
 _OVERLAPPING = Prepared(
-    select(Claim.id, Claim.expires_at, Claim.seat, Claim.start, Claim.end).where(
+    select(Claim.id, Claim.expires_at, Claim.seat, Claim.start, Claim.end, Claim.type_code).where(
         Claim.resource_id == bindparam("resource"), Claim.end > bindparam("start"), Claim.start < bindparam("end")
     )
 )
@@ -35,13 +36,17 @@ _OVERLAPPING = Prepared(
 
 @dataclass(frozen=True)
 class Wanted:
-    """Minutes of one resource, buffers included. `seats` is the capacity at that time."""
+    """Minutes of one resource, buffers included. `seats` is the capacity at that time, and `own` how many of its type
+    may share it, when the type says (ical.seats). `location`: where, as the hours say."""
 
     resource_id: int
     start: datetime
     end: datetime
     recurrence_id: str = ""
     seats: int = 1
+    type_code: str = ""
+    own: int | None = None
+    location: str | None = None
 
 
 def resource_of(session: Session, account_id: int) -> int | None:
@@ -165,14 +170,16 @@ def take(
     others = _others(session, resources, min(w.start for w in wanted), max(w.end for w in wanted), now)
     rows, overbooked = [], set()
     for want in wanted:
-        used = {s for r, s, start, end in others if r == want.resource_id and start < want.end and end > want.start}
-        seat = next((s for s in range(want.seats) if s not in used), None)
+        there = others[want.resource_id]
+        asked = Taken(seconds(want.start), seconds(want.end), 0, want.type_code)
+        seat = seat_for(asked, Seats(want.seats, want.type_code, want.own), there)
         if seat is None:
             if not overbook:
                 raise SlotTaken()
             overbooked.add(want.recurrence_id)
+            used = {t.seat for t in there if t.start < asked.end and t.end > asked.start}
             seat = next(s for s in range(OVERBOOKED_SEAT, OVERBOOKED_SEAT + len(used) + 1) if s not in used)
-        others.append((want.resource_id, seat, want.start, want.end))
+        there.append(asked._replace(seat=seat))
         rows.append(
             {
                 "resource_id": want.resource_id,
@@ -183,8 +190,8 @@ def take(
                 "expires_at": expires_at,
                 "appointment_id": appointment_id,
                 "recurrence_id": want.recurrence_id,
-                "type_code": "",
-                "location": None,
+                "type_code": want.type_code,
+                "location": want.location,
                 "ticket": ticket,
             }
         )
@@ -198,16 +205,17 @@ def take(
 
 def _others(
     session: Session, resource_ids: Collection[int], start: datetime, end: datetime, now: datetime
-) -> list[tuple[int, int, datetime, datetime]]:
-    """(resource, seat, start, end) of the claims that overlap [start, end). Those that have expired are removed."""
-    others, expired = [], []
+) -> dict[int, list[Taken]]:
+    """The claims that overlap [start, end), by resource. Those that have expired are removed."""
+    others: dict[int, list[Taken]] = {resource: [] for resource in resource_ids}
+    expired = []
     for resource in resource_ids:
         asked = {"resource": resource, "start": start, "end": end}
-        for claim, expires_at, seat, begin, finish in _OVERLAPPING.all(session.connection(), asked):
+        for claim, expires_at, seat, begin, finish, code in _OVERLAPPING.all(session.connection(), asked):
             if expires_at is not None and expires_at <= now:
                 expired.append(claim)
             else:
-                others.append((resource, seat, begin, finish))
+                others[resource].append(Taken(seconds(begin), seconds(finish), seat, code))
     if expired:
         release(session, ids=expired)
     return others

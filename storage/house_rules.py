@@ -125,6 +125,14 @@ class HouseRules(BaseModel):
         json_schema_extra={"labels": {"close": "They are off the waitlist", "keep": "They stay on it"}},
     )
 
+    travel_minutes: int = Field(
+        default=0,
+        ge=0,
+        le=240,
+        title="Minutes from one place of the practice to another",
+        description="Kept free between two appointments of a doctor at different places, unless a place says otherwise.",
+    )
+
 
 def current(session: Session) -> HouseRules:
     """The rules in force."""

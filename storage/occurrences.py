@@ -172,8 +172,7 @@ def in_range(
     beyond = {each for (each,) in out_of_table.rows(session, **asked)}
     if beyond:
         found = [busy for busy in found if busy.object_id not in beyond]
-        for obj, owner in _with_owners(session, beyond):
-            found += fresh(obj, owner, start, end)
+        found += fresh_of(session, beyond, start, end)
     return sorted(found, key=lambda busy: (busy.start, busy.end))
 
 
@@ -232,6 +231,11 @@ def _statements(counts: tuple[tuple[str, int], ...]) -> tuple[Prepared, Prepared
         objects.append(among(columns[name][1], name, count))
     beyond = select(CalendarObject.id).join(Calendar, Calendar.id == CalendarObject.collection_id)
     return Prepared(select(*_COLUMNS).where(*table)), Prepared(beyond.where(*objects))
+
+
+def fresh_of(session: Session, object_ids: Collection[int], start: datetime, end: datetime) -> list[Busy]:
+    """The occurrences of these objects in [start, end), expanded from their texts."""
+    return [busy for obj, owner in _with_owners(session, object_ids) for busy in fresh(obj, owner, start, end)]
 
 
 def fresh(obj: CalendarObject, owner: Account, start: datetime, end: datetime) -> list[Busy]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Delete, Dialect, Insert, Select, Update, bindparam
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Delete, Dialect, Insert, Select, Update, bindparam
 from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict, set_committed_value
 from sqlalchemy.orm.util import identity_key
@@ -26,7 +26,7 @@ class _Text:
 
     def __init__(
         self,
-        statement: Select[*tuple[Any, ...]] | Insert | Update | Delete,
+        statement: Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]] | Insert | Update | Delete,
         dialect: Dialect,
         names: Sequence[str] | None,
     ) -> None:
@@ -61,7 +61,7 @@ class Prepared:
 
     def __init__(
         self,
-        statement: Select[*tuple[Any, ...]] | Insert | Update | Delete,
+        statement: Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]] | Insert | Update | Delete,
         columns: Iterable[str] | None = None,
     ) -> None:
         self._statement = statement

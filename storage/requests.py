@@ -5,7 +5,7 @@ request lapses. How open requests are noted and settled from outside is storage.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -317,4 +317,4 @@ def _without(wanted: claims.Wanted, held: Sequence[Claim]) -> list[claims.Wanted
         for start, end in parts:
             pieces += [(start, min(end, claim.start)), (max(start, claim.end), end)]
         parts = [(start, end) for start, end in pieces if end - start > timedelta(0)]
-    return [claims.Wanted(wanted.resource_id, start, end, "", wanted.seats) for start, end in parts]
+    return [replace(wanted, start=start, end=end) for start, end in parts]

@@ -5,7 +5,7 @@ The doctor's diary is read once for the whole series, and ical.series decides.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import policy, recurrence, resources, series, slots, timezones
-from ical.diary import Busy, Taken, Window, booking_horizon
+from ical.diary import Busy, Taken, Window, booking_horizon, seconds
 from ical.errors import Refusal, SeriesConflict, SlotTaken
 from ical.lines import Component
 from ical.participants import set_participants
@@ -27,6 +27,7 @@ from storage.resources import Bookable
 _Item = TypeVar("_Item", Window, Busy, Taken)
 
 _DAY = timedelta(days=1)
+_SECONDS_OF_A_DAY = 86_400
 # How far from an occurrence in conflict another time is looked for.
 _AROUND = timedelta(days=14)
 
@@ -64,7 +65,7 @@ class Times:
         self._asked = diary.kind_of(kind)
         self._windows = _by_day(book.windows)
         self._busy = _by_day(book.busy)
-        self._taken = _by_day(book.taken)
+        self._taken = _by_day(map(Taken._make, book.taken))
         self._free: list[datetime] | None = None
 
     def why_not(self, start: datetime, end: datetime) -> list[Refusal]:
@@ -72,16 +73,16 @@ class Times:
         return own + [refusal for each in self._beside for refusal in each.why_not(start, end)]
 
     def may_overrule(self, start: datetime, end: datetime) -> bool:
-        facts = self._at(start, end).facts(start)
+        facts = self._at(start, end).facts()
         request = policy.Request(start, end, self._kind.code, by_staff=self._actor.is_staff)
         bound = any(rule(request, self._asked, facts, self._now) for rule in policy.BINDING)
         return not bound and can(self._actor, "appointment.overrule", self._book.doctor)
 
     def take(self, start: datetime, end: datetime) -> None:
         near = self._at(start, end)
-        near.take(start, end, self._asked)
-        self._book.taken.append(near.taken[-1])
-        _into_days(self._taken, near.taken[-1])
+        taken = near.take(start, end, self._asked)
+        self._book.taken = [*self._book.taken, taken]
+        _into_days(self._taken, taken)
         for each in self._beside:
             each.take(start, end)
 
@@ -95,12 +96,12 @@ class Times:
 
     def windows(self, outcomes: Iterable[Outcome]) -> list[Window]:
         """The working hours about these times."""
-        days = {day for each in outcomes for day in range(each.start.toordinal(), each.end.toordinal() + 1)}
+        days = {day for each in outcomes for day in _days(seconds(each.start), seconds(each.end))}
         return _of_days(self._windows, sorted(days))
 
     def _at(self, start: datetime, end: datetime) -> diary.Book:
         """What stands about a time: its day and those beside it."""
-        days = range((start - _DAY).toordinal(), (end + _DAY).toordinal() + 1)
+        days = _days(seconds(start - _DAY), seconds(end + _DAY))
         return replace(
             self._book,
             windows=_of_days(self._windows, days),
@@ -109,18 +110,8 @@ class Times:
         )
 
     def _offered(self) -> list[datetime]:
-        book = self._book
-        found = slots.free_slots(
-            book.windows,
-            book.busy,
-            book.taken,
-            self._asked,
-            self._now,
-            book.zone,
-            booked_per_day=book.booked,
-            daily_maximum=book.doctor.daily_maximum,
-        )
-        return [slot.start for slot in found]
+        found = slots.free_slots(self._book.facts(), self._asked, self._now)
+        return [datetime.fromtimestamp(slot.start, UTC) for slot in found]
 
 
 class Beside:
@@ -217,7 +208,7 @@ def open_books(
 ) -> dict[int, diary.Book]:
     """The diaries of these doctors about a series, with room for other times in front of it and behind."""
     end = min(last, _bound(kind, first, now)) + _AROUND
-    return diary.open_books(session, doctors, first - _AROUND, end, now, own=own)
+    return diary.open_books(session, doctors, first - _AROUND, end, kind, now, own=own)
 
 
 def party(
@@ -286,9 +277,8 @@ def _bound(kind: AppointmentType, first: datetime, now: datetime) -> datetime:
 
 def _let_go(session: Session, book: diary.Book, ticket: UUID) -> None:
     """The minutes of a hold count as free."""
-    held = session.scalars(select(Claim).where(Claim.ticket == ticket, Claim.resource_id == book.resource_id)).all()
-    for claim in held:
-        book.taken[:] = [each for each in book.taken if each != Taken(claim.start, claim.end, claim.seat)]
+    held = set(session.scalars(select(Claim.id).where(Claim.ticket == ticket)))
+    book.taken = [each for each in book.taken if each[5] not in held]
 
 
 def _write_outcomes(calendar: Component, outcomes: Iterable[Outcome], book: diary.Book, now: datetime) -> None:
@@ -308,8 +298,13 @@ def _by_day(items: Iterable[_Item]) -> dict[int, list[_Item]]:
 
 
 def _into_days(days: dict[int, list[_Item]], item: _Item) -> None:
-    for day in range(item.start.toordinal(), item.end.toordinal() + 1):
+    for day in _days(item.start, item.end):
         days.setdefault(day, []).append(item)
+
+
+def _days(first: int, last: int) -> range:
+    """The days of UTC that two moments span."""
+    return range(first // _SECONDS_OF_A_DAY, last // _SECONDS_OF_A_DAY + 1)
 
 
 def _of_days(days: Mapping[int, list[_Item]], wanted: Iterable[int]) -> list[_Item]:

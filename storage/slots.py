@@ -1,28 +1,38 @@
 """Free slots of any number of doctors, and why a time is not one, in a constant number of statements."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from ical import slots
-from ical.slots import Reason
+from ical.errors import Refusal
+from ical.slots import Slots
 from storage import diary
 from storage.models import Account, AppointmentType
 
 # How far ahead "the next free time" is looked for, in steps that usually end with the first.
 _STEPS = (timedelta(days=14), timedelta(days=60), timedelta(days=180), timedelta(days=366))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class DoctorSlot:
-    """A slot on offer. `spots` is how many can still be booked."""
+class DoctorSlot(NamedTuple):
+    """A slot on offer. `spots` is how many can still be booked, `location` where it is, as the hours say."""
 
     doctor: Account
     start: datetime
     end: datetime
     spots: int
+    location: str
+
+
+class _Moments(dict[int, datetime]):
+    """Instants by their seconds: doctors who begin at the same times share them."""
+
+    def __missing__(self, seconds: int) -> datetime:
+        made = self[seconds] = _EPOCH + timedelta(seconds=seconds)
+        return made
 
 
 def free_slots(
@@ -38,39 +48,24 @@ def free_slots(
     """What can be booked with these doctors and begins in [start, end), in order of time, then of doctor."""
     if not doctors or end <= start:
         return []
-    asked = diary.kind_of(kind)
+    asked = Slots(diary.kind_of(kind), now, start, end)
     found = []
-    for book in diary.open_books(session, doctors, start, end, now, own=own).values():
-        free = slots.free_slots(
-            book.windows,
-            book.busy,
-            book.taken,
-            asked,
-            now,
-            book.zone,
-            booked_per_day=book.booked,
-            daily_maximum=book.doctor.daily_maximum,
-            first=start,
-            last=end,
-        )
-        found += [DoctorSlot(book.doctor, slot.start, slot.end, slot.spots) for slot in free]
-    return sorted(found, key=lambda slot: (slot.start, slot.doctor.id))
+    for number, book in diary.open_books(session, doctors, start, end, kind, now, own=own).items():
+        found += [(first, number, length, spots, place) for first, length, spots, place in asked.of(book.facts())]
+    found.sort()
+    people, moments = {doctor.id: doctor for doctor in doctors}, _Moments()
+    return [
+        DoctorSlot(people[number], moments[first], moments[first + length], spots, place)
+        for first, number, length, spots, place in found
+    ]
 
 
-def explain(session: Session, doctor: Account, start: datetime, kind: AppointmentType, now: datetime) -> list[Reason]:
+def explain(
+    session: Session, doctor: Account, start: datetime, kind: AppointmentType, now: datetime, *, by_staff: bool = True
+) -> list[Refusal]:
     """Why this time cannot be booked; nothing when it can."""
-    book = diary.around(session, doctor, start, now)
-    return slots.why_not(
-        start,
-        book.windows,
-        book.busy,
-        book.taken,
-        diary.kind_of(kind),
-        now,
-        book.zone,
-        booked_per_day=book.booked,
-        daily_maximum=doctor.daily_maximum,
-    )
+    book = diary.around(session, doctor, start, kind, now)
+    return slots.why_not(start, book.facts(), diary.kind_of(kind), now, by_staff=by_staff)
 
 
 def next_free(

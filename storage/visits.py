@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import recurrence, status, times, timezones
-from ical.diary import OVERBOOKED_SEAT, Window, capacity_at
+from ical.diary import OVERBOOKED_SEAT, Window, place_at
 from ical.errors import InvalidCalendarData
 from ical.lines import Component
 from ical.recurrence import Occurrence
@@ -48,6 +48,7 @@ class Followed(NamedTuple):
 
     appointment: Appointment
     visits: dict[str, Visit]
+    object: CalendarObject
     others: Sequence[Bookable] = ()
     gone: Sequence[Bookable] = ()
 
@@ -129,7 +130,7 @@ def follow(
         party = [Bookable(owner, doctor, "doctor"), *others]
         _claim(session, appointment, party, known, held, windows, write)
     reminders.rebuild(session, appointment, known.values(), facts.reminders, write.now, first=first)
-    return Followed(appointment, known, others, gone)
+    return Followed(appointment, known, obj, others, gone)
 
 
 def _add(session: Session, appointment_id: UUID, said: Mapping[str, Any], write: Write) -> Appointment:
@@ -275,16 +276,19 @@ def _claim(
         return
     asked = []
     for each in party:
-        own = [(key, visit) for key, visit in wanted.items() if key[0] == each.id]
-        duty = _duty(session, each, [visit for _key, visit in own], windows if each is party[0] else None)
-        for (resource, recurrence_id, start, end), visit in own:
+        moved = [(key, visit) for key, visit in wanted.items() if key[0] == each.id]
+        duty = _duty(session, each, [visit for _key, visit in moved], windows if each is party[0] else None)
+        for (resource, recurrence_id, start, end), visit in moved:
             if each is party[0]:
                 visit.outside_hours = not duty.covers(visit.start, visit.end)
+            own, place = None, None
             if each.kind == "doctor":
-                seats = kind.capacity or max(capacity_at(duty.windows, visit.start, visit.end), 1)
+                own = kind.capacity
+                seats, place = place_at(duty.windows, visit.start, visit.end)
+                seats = max(seats, 1)
             else:
                 seats = each.account.capacity
-            asked.append(claims.Wanted(resource, start, end, recurrence_id, seats))
+            asked.append(claims.Wanted(resource, start, end, recurrence_id, seats, kind.code, own, place))
     overbooked |= claims.take(
         session, asked, kind="appointment", now=write.now, overbook=write.overbook, appointment_id=appointment.id
     )

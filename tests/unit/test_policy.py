@@ -5,16 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ical.diary import Busy, Kind, Taken, Window
+from ical.diary import Busy, Diary, Kind, Taken, Window
 from ical.errors import Refusal
-from ical.policy import Diary, Request, all_refusals, before_cut_off, check
+from ical.policy import Request, all_refusals, before_cut_off, check
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 END = START + timedelta(minutes=30)
 KIND = Kind("consultation", notice_minutes=60, window_days=30)
 REQUEST = Request(START, END, "consultation")
-DIARY = Diary((Window(START, END + timedelta(hours=1), 30),))
+S, E = int(START.timestamp()), int(END.timestamp())
+DIARY = Diary((Window(S, E + 3600, 30),), name="lee")
 
 
 def codes(request=REQUEST, kind=KIND, diary=DIARY, now=NOW) -> list[str]:
@@ -31,15 +32,15 @@ def test_a_free_time_is_not_refused():
     [
         ("outside_hours", {"diary": Diary()}),
         ("outside_hours", {"request": replace(REQUEST, end=END + timedelta(hours=2))}),
-        ("on_leave", {"diary": replace(DIARY, busy=(Busy(START, END, "leave"),))}),
-        ("blocked", {"diary": replace(DIARY, busy=(Busy(START, END),))}),
+        ("on_leave", {"diary": replace(DIARY, busy=(Busy(S, E, "leave"),))}),
+        ("blocked", {"diary": replace(DIARY, busy=(Busy(S, E),))}),
         ("too_late", {"now": START - timedelta(minutes=59)}),
         ("too_late", {"now": END, "kind": replace(KIND, notice_minutes=0)}),
         ("too_far_ahead", {"now": START - timedelta(days=31)}),
-        ("daily_maximum", {"diary": replace(DIARY, booked_that_day=8, daily_maximum=8)}),
-        ("type_not_offered", {"diary": Diary((replace(DIARY.windows[0], types=("virtual",)),))}),
+        ("daily_maximum", {"diary": replace(DIARY, visits=[(S, "x")] * 8, daily_maximum=8)}),
+        ("type_not_offered", {"diary": Diary((DIARY.windows[0]._replace(types=("virtual",)),))}),
         ("staff_only", {"kind": replace(KIND, self_booking=False)}),
-        ("slot_taken", {"diary": replace(DIARY, taken=(Taken(START, END),))}),
+        ("slot_taken", {"diary": replace(DIARY, taken=(Taken(S, E),))}),
     ],
 )
 def test_each_rule_refuses_by_its_name(code, change):
@@ -50,13 +51,13 @@ def test_each_rule_refuses_by_its_name(code, change):
 
 
 def test_what_ends_when_the_visit_begins_is_in_nobodys_way():
-    before, behind = (START - timedelta(hours=1), START), (END, END + timedelta(hours=1))
+    before, behind = (S - 3600, S), (E, E + 3600)
     diary = replace(DIARY, busy=(Busy(*before), Busy(*behind, "leave")), taken=(Taken(*before), Taken(*behind)))
     assert codes(diary=diary) == []
 
 
 def test_a_time_that_is_taken_is_the_last_reason_given():
-    diary = replace(DIARY, taken=(Taken(START, END),), busy=(Busy(START, END, "leave"),))
+    diary = replace(DIARY, taken=(Taken(S, E),), busy=(Busy(S, E, "leave"),))
     assert codes(diary=diary, now=START - timedelta(minutes=5)) == ["too_late", "on_leave", "slot_taken"]
 
 

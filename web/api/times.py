@@ -146,7 +146,7 @@ def explain_slot(call: Call, query: ExplainQuery) -> shapes.Explanation:
     doctor, kind = lookups.doctor(call, query.doctor), lookups.kind(call, query.type)
     start = in_zone(query.start, lookups.zone(doctor))
     reasons = slots.explain(call.session, doctor, start, kind, call.now)
-    because = [shapes.Because(code=reason.code, text=reason.text) for reason in reasons]
+    because = [shapes.Because(code=reason.code, text=reason.sentence) for reason in reasons]
     return shapes.Explanation(free=not because, because=because)
 
 
