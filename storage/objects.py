@@ -149,12 +149,15 @@ def put_appointment(
     calendar: Component,
     write: Write,
     *,
+    made: bool = False,
     windows: Sequence[Window] | None = None,
     take_over: Callable[[CalendarObject], None] | None = None,
 ) -> Followed:
-    """`put_object` of an appointment, with what came of it. `windows`: the owner's working hours about it, where the
+    """`put_object` of an appointment, with what came of it. `made`: its UID has just been made, so that nothing can
+    stand there, and everybody who takes part is locked. `windows`: the owner's working hours about it, where the
     caller has just read them behind the lock. `take_over` gives a new object the visits of another one."""
-    followed = _put(session, collection, href, calendar, write, None, windows, take_over)[1]
+    spot = Spot(href, None, None, None, None) if made else None
+    followed = _put(session, collection, href, calendar, write, spot, windows, take_over)[1]
     assert followed is not None
     return followed
 
