@@ -130,21 +130,6 @@ def set_disabled(account_id: int) -> Page:
     return redirect(url_for(".admin", ok="saved"), 303)
 
 
-@bp.post("/users/<int:account_id>/disabled/")
-@policy("users.write")
-def set_disabled(account_id: int) -> Page:
-    """Keep somebody who has left out, or let them in again. Nobody locks themselves out."""
-    with transaction() as session:
-        account = views.find_account(session, account_id)
-        if account is None or account_id == g.actor.account_id:
-            raise NotFound()
-        if request.form.get("disabled"):
-            accounts.disable(session, account, now())
-        else:
-            accounts.enable(session, account, now())
-    return redirect(url_for(".admin", ok="saved"), 303)
-
-
 @bp.get("/discovery/")
 @policy("settings.write")
 def discovery() -> Page:
