@@ -33,7 +33,7 @@ from storage import (
     requests,
     series,
 )
-from storage.models import Account, Appointment, AppointmentType, ChangeRequest, Claim, Hold, Visit
+from storage.models import Account, Appointment, AppointmentType, CalendarObject, ChangeRequest, Claim, Hold, Visit
 from storage.policy import Actor
 from storage.resources import Bookable
 from storage.settings import Settings
@@ -51,6 +51,8 @@ class Booked:
     others: Sequence[Bookable] = ()
     # What the practice has to agree to first
     request: ChangeRequest | None = None
+    # Held on to: the session forgets what nobody holds, and would read it again
+    stored: CalendarObject | None = None
 
 
 def hold(
@@ -63,14 +65,15 @@ def hold(
     now: datetime,
     resources: Sequence[str] = (),
     beside: Sequence[Account] = (),
+    overrule: str = "",
 ) -> Hold:
     """Keep a slot for settings.hold_minutes, with what the type needs, the `resources` of these names and the doctors
-    `beside`. Raises SlotTaken when it is gone, or the rule that says no."""
+    `beside`; with `overrule`, against the rules for that reason. Raises SlotTaken when it is gone, or the rule that says no."""
     needed = choosing.needs(session, kind, resources, beside)
     resource = booking_rules.lock(session, [doctor], needed.ids)[doctor.id]
     until = now + timedelta(minutes=_settings(session).hold_minutes)
-    checked = booking_rules.check(session, doctor, resource, start, kind, actor, now)
-    party = choosing.choose(session, doctor, needed, start, checked.end, kind, actor, now)
+    checked = booking_rules.check(session, doctor, resource, start, kind, actor, now, overrule=bool(overrule))
+    party = choosing.choose(session, doctor, needed, start, checked.end, kind, actor, now, overrule=bool(overrule))
     kept = Hold(
         id=uuid4(),
         doctor_id=doctor.id,
@@ -79,8 +82,17 @@ def hold(
         end=checked.end,
         expires_at=until,
         created_at=now,
+        overrule=overrule,
     )
-    claims.take(session, [checked.wanted, *party.wanted], kind="hold", now=now, ticket=kept.id, expires_at=until)
+    claims.take(
+        session,
+        [checked.wanted, *party.wanted],
+        kind="hold",
+        now=now,
+        overbook=bool(overrule),
+        ticket=kept.id,
+        expires_at=until,
+    )
     session.execute(delete(Hold).where(Hold.expires_at < now - timedelta(days=1)))
     session.add(kept)
     session.flush()
@@ -195,7 +207,7 @@ def _store(
     uid = calendar.components("VEVENT")[0].plain("UID")
     overruled = {outcome.recurrence_id: outcome.overruled for outcome in results if outcome.overruled}
     write = Write(actor, now, "book", overbook=bool(overruled or new.overrule))
-    followed = objects.put_appointment(session, target, f"{uid}.ics", calendar, write, windows=windows)
+    followed = objects.put_appointment(session, target, f"{uid}.ics", calendar, write, made=True, windows=windows)
     appointment = followed.appointment
     made = sorted(followed.visits.values(), key=lambda visit: visit.start)
     for visit in made[:1] if appointment.series else made:
@@ -209,4 +221,4 @@ def _store(
     else:
         notifications.confirmed(session, appointment, made, now)
     session.flush()
-    return Booked(appointment, doctor, made, results, followed.others, request)
+    return Booked(appointment, doctor, made, results, followed.others, request, followed.object)

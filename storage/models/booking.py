@@ -118,6 +118,8 @@ class Hold(Base):
     end: Mapped[datetime]
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime]
+    # Why staff set the booking rules aside for it
+    overrule: Mapped[str] = mapped_column(String(500), default="")
 
 
 class History(Base):

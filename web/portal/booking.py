@@ -3,6 +3,7 @@
 Each question is a page of its own, and every answer stands in the address, so that back, reload and no script work.
 """
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -47,11 +48,17 @@ def bookable_doctors(session: Any) -> list[Account]:
 
 
 def chosen_doctors(session: Any, username: str) -> list[Account]:
-    """One doctor, or all of them for "any". Raises NotFound."""
-    found = [doctor for doctor in bookable_doctors(session) if username in (doctor.username, ANY)]
+    """One doctor, all of them for "any", or those of a speciality for "any:Radiology". Raises NotFound."""
+    found = [
+        doctor for doctor in bookable_doctors(session) if username in (doctor.username, ANY, any_of(doctor.specialty))
+    ]
     if not found:
         raise NotFound()
     return found
+
+
+def any_of(specialty: str) -> str:
+    return f"{ANY}:{specialty or ANY}"
 
 
 @bp.get("/book/")
@@ -71,7 +78,17 @@ def _with_whom(session: Any, kind: AppointmentType) -> str:
     doctors = bookable_doctors(session)
     following = {doctor.id: slots.next_free(session, [doctor], kind, now()) for doctor in doctors}
     soonest = min((slot for slot in following.values() if slot), key=lambda slot: slot.start, default=None)
-    return render_template("booking/whom.html", kind=kind, doctors=doctors, following=following, soonest=soonest)
+    # A choice where there is one: several of one speciality among others.
+    counted = Counter(doctor.specialty for doctor in doctors if doctor.specialty)
+    specialties = [(any_of(name), name) for name, count in counted.items() if 1 < count < len(doctors)]
+    return render_template(
+        "booking/whom.html",
+        kind=kind,
+        doctors=doctors,
+        following=following,
+        soonest=soonest,
+        specialties=sorted(specialties),
+    )
 
 
 def _when(
@@ -82,7 +99,8 @@ def _when(
     return render_template(
         "booking/when.html",
         kind=kind,
-        doctor=None if username == ANY else doctors[0],
+        doctor=None if username.partition(":")[0] == ANY else doctors[0],
+        specialty=username.partition(":")[2],
         username=username,
         picker=picker,
         problem=problem,
@@ -100,7 +118,8 @@ def hold() -> AnyResponse | tuple[str, int]:
         with transaction() as session:
             kind = offered_type(session, code)
             doctor, start = _chosen(session, form)
-            kept = booking.hold(session, doctor, start, kind, actor=g.actor, now=now())
+            overrule = form.text("overrule", maximum=500) if g.actor.is_staff else ""
+            kept = booking.hold(session, doctor, start, kind, actor=g.actor, now=now(), overrule=overrule)
     except NotFound:
         raise
     except Refusal as refusal:
@@ -217,6 +236,7 @@ def _book(session: Any, kept: Hold, doctor: Account, kind: AppointmentType, text
         patient=_patient(session, texts),
         reason=texts["reason"],
         patient_notes=texts["notes"],
+        overrule=kept.overrule,
     )
     # Somebody who typed for longer than the hold lasted still gets the time when nobody else took it.
     ticket = kept.id if kept.expires_at > now() else None

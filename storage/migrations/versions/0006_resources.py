@@ -21,3 +21,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("appointment_id", "resource_id", name="pk_appointment_resource"),
     )
     op.create_index("ix_appointment_resource_resource_id", "appointment_resource", ["resource_id"])
+    op.add_column("hold", sa.Column("overrule", sa.String(500), nullable=False, server_default=""))
