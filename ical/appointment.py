@@ -73,6 +73,8 @@ class AppointmentFacts:
     location: str = ""
     url: str = ""
     parent_uid: str = ""
+    # Of the waitlist entry that it comes of
+    entry_uid: str = ""
     rrule: str = ""
     previous_start: datetime | None = None
     sequence: int = 0
@@ -133,6 +135,8 @@ def render(facts: AppointmentFacts, now: datetime) -> Component:
         event.add("URL", facts.url)
     if facts.parent_uid:
         event.add("RELATED-TO", facts.parent_uid, (("RELTYPE", ("PARENT",)),))
+    if facts.entry_uid:
+        event.add("RELATED-TO", facts.entry_uid, (("RELTYPE", ("SIBLING",)),))
     event.add("CATEGORIES", escape(clean(facts.type_name)))
     event.add("STATUS", "TENTATIVE")
     event.add("TRANSP", "OPAQUE")

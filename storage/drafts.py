@@ -31,6 +31,8 @@ class NewAppointment:
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     on_conflict: OnConflict = "refuse"
     parent: UUID | None = None
+    # UID of the waitlist entry that it comes of
+    entry_uid: str = ""
     # Of that parent, which the booking closes
     follow_up: UUID | None = None
     plan: tuple[tuple[int, str], ...] | None = None
@@ -73,6 +75,7 @@ def event(
         location=video or settings.clinic_name,
         url=f"{settings.public_url}/appointments/{appointment_id}/",
         parent_uid=f"appt-{parent.id}@{settings.uid_domain}" if parent else "",
+        entry_uid=new.entry_uid,
         rrule=new.rrule or "",
         created=now,
         clinic_name=settings.clinic_name,

@@ -264,7 +264,9 @@ def _appointment(
     session: Session, entry: WaitlistEntry, start: datetime, kind: AppointmentType
 ) -> drafts.NewAppointment:
     patient = session.get_one(Patient, entry.patient_id)
-    return drafts.NewAppointment(start=start, kind=kind, patient=patient, reason=entry.reason)
+    return drafts.NewAppointment(
+        start=start, kind=kind, patient=patient, reason=entry.reason, entry_uid=waitlist_todos.uid_of(session, entry)
+    )
 
 
 def _behind(session: Session, offer: Offer) -> tuple[WaitlistEntry, Offer]:
