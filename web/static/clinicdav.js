@@ -64,6 +64,9 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     start(document);
+    // On a phone the navigation is wider than the screen: where one is stands in view.
+    const here = document.querySelector(".top nav [aria-current]");
+    if (here) here.closest("nav").scrollLeft = here.offsetLeft - 24;
     const problems = document.getElementById("problems");
     if (problems) problems.focus();
   });
