@@ -107,12 +107,19 @@ def _written(session: Session) -> None:
 def _forget(session: Session, previous: SessionTransaction) -> None:
     pending = session.info.get(_PENDING)
     if pending and previous.nested:
-        session.info[_PENDING] = [each for each in pending if each[0] is not previous]
+        session.info[_PENDING] = [each for each in pending if not _within(each[0], previous)]
     elif pending:
         del session.info[_PENDING]
     if not previous.nested:
         # Those reads took place all the same.
         session.info.get("late", deque()).extendleft(reversed(session.info.pop(_TAKEN, ())))
+
+
+def _within(savepoint: SessionTransaction | None, outer: SessionTransaction) -> bool:
+    """Whether a savepoint is `outer`, or was set (and released) inside it."""
+    while savepoint is not None and savepoint is not outer:
+        savepoint = savepoint.parent
+    return savepoint is not None
 
 
 def _take(late: deque[dict[str, Any]]) -> list[dict[str, Any]]:

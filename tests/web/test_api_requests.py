@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from storage import appointment_types
+from tests.web.test_api import Clinic, clinic, problem
 
-from .test_api import Clinic, clinic, problem  # noqa: F401
+__all__ = ["clinic"]
 
 
 @pytest.fixture
