@@ -11,6 +11,7 @@ from ical.errors import InvalidInput, NotFound
 from storage import audit, freed
 from storage.models import AppointmentType
 from storage.prepared import Kept
+from storage.type_fields import LISTS
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RANGES = {
@@ -23,9 +24,24 @@ _RANGES = {
     "cutoff_minutes": (0, 60 * 24 * 60),
     "cutoff_cancel_minutes": (0, 60 * 24 * 60),
     "position": (0, 10_000),
+    "daily_maximum": (0, 1000),
+    "weekly_maximum": (0, 5000),
+    "offer_minutes": (1, 7 * 24 * 60),
+    "auto_offer_hours": (0, 90 * 24),
+    "follow_up_days": (1, 730),
 }
-_OPTIONAL = ("minutes", "capacity", "cutoff_cancel_minutes")
-FIELDS = (*_RANGES, "name", "colour", "mode", "self_booking", "approval", "active")
+# None says something of its own there
+OPTIONAL = (
+    "minutes",
+    "capacity",
+    "cutoff_cancel_minutes",
+    "daily_maximum",
+    "weekly_maximum",
+    "offer_minutes",
+    "auto_offer_hours",
+    "follow_up_days",
+)
+FIELDS = (*_RANGES, *LISTS, "name", "colour", "mode", "self_booking", "approval", "active")
 
 _BY_CODE = Kept(lambda columns: select(*columns).where(AppointmentType.code == bindparam("code")), AppointmentType)
 
@@ -55,7 +71,7 @@ def create(session: Session, code: str, *, now: datetime, **values: Any) -> Appo
     if not str(values.get("name") or "").strip():
         raise InvalidInput("A type needs a name.", field="name")
     made = AppointmentType(code=code)
-    _set(made, values)
+    _set(session, made, values)
     session.add(made)
     session.flush()
     audit.note(session, "type.created", f"type:{code}", now, fields=sorted(values))
@@ -67,7 +83,7 @@ def change(session: Session, code: str, *, now: datetime, **values: Any) -> Appo
     found = session.get(AppointmentType, code)
     if found is None:
         raise NotFound(f"There is no type of appointment called {code[:64]}.", field="type")
-    _set(found, values)
+    _set(session, found, values)
     session.flush()
     # A shorter one, or one for more people, may be free where it was not.
     freed.ring_all(session)
@@ -75,14 +91,14 @@ def change(session: Session, code: str, *, now: datetime, **values: Any) -> Appo
     return found
 
 
-def _set(kind: AppointmentType, values: dict[str, Any]) -> None:
+def _set(session: Session, kind: AppointmentType, values: dict[str, Any]) -> None:
     for name, value in values.items():
         if name not in FIELDS:
             raise InvalidInput("There is no such field.", field=name)
-        if name in _RANGES and not (value is None and name in _OPTIONAL):
+        if name in _RANGES and not (value is None and name in OPTIONAL):
             low, high = _RANGES[name]
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise InvalidInput(f"Give a whole number from {low} to {high}.", field=name)
         if name == "mode" and value not in ("in_person", "video"):
             raise InvalidInput("A mode is in_person or video.", field=name)
-        setattr(kind, name, value)
+        setattr(kind, name, LISTS[name](session, value) if name in LISTS else value)

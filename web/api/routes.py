@@ -9,11 +9,13 @@ from flask import Blueprint, Response, jsonify
 
 from web.api import (
     analytics,
+    appointment_types,
     appointments,
     changes,
     follow_ups,
     house_rules,
     leave,
+    no_shows,
     offers,
     openapi,
     problems,
@@ -27,12 +29,14 @@ from web.api.operations import OPERATIONS, PREFIX, Operation, perform
 
 __all__ = [
     "analytics",
+    "appointment_types",
     "appointments",
     "bp",
     "changes",
     "follow_ups",
     "house_rules",
     "leave",
+    "no_shows",
     "offers",
     "requests",
     "resources",

@@ -12,6 +12,7 @@ from storage import pending, policy
 from storage.appointments import AppointmentView, Row
 from storage.models import Account, AppointmentType, ChangeRequest, Visit
 from storage.resources import Bookable
+from storage.type_fields import Question, TypeHours
 from web.api.fields import Reply
 from web.api.operations import Call
 
@@ -83,9 +84,20 @@ class Type(Reply):
     notice_minutes: int
     window_days: int
     cutoff_minutes: int
+    cutoff_cancel_minutes: int | None
     self_booking: bool
+    approval: bool
     active: bool
     position: int
+    doctors: list[str] = Field(description="Usernames of those who offer it; empty: all of them.")
+    resources: list[list[str]] | None = Field(default=None, description="For staff.")
+    questions: list[Question]
+    hours: list[TypeHours]
+    daily_maximum: int | None
+    weekly_maximum: int | None
+    offer_minutes: int | None
+    auto_offer_hours: int | None
+    follow_up_days: int | None
 
 
 class Types(Reply):
@@ -334,8 +346,9 @@ def doctor(account: Account) -> Doctor:
     return Doctor(username=account.username, name=account.name, specialty=account.specialty, timezone=account.timezone)
 
 
-def type_of(kind: AppointmentType) -> Type:
-    return Type(**{name: getattr(kind, name) for name in Type.model_fields})
+def type_of(call: Call, kind: AppointmentType) -> Type:
+    values = {name: getattr(kind, name) for name in Type.model_fields}
+    return Type(**values | ({} if call.actor.is_staff else {"resources": None}))
 
 
 def person(call: Call, patient: Any, doctor_id: int | None) -> Person:

@@ -1,11 +1,11 @@
 """Doctors, types of appointments, free slots, and why a time is not free."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from storage import accounts, appointment_types, booking, choosing, policy, slots
+from storage import accounts, booking, choosing, policy, slots
 from storage.models import AppointmentType
 from web.api import lookups, shapes
 from web.api.fields import DayOrMoment, Line, Moment, Name, Query, Request, in_zone, to_book
@@ -13,8 +13,6 @@ from web.api.operations import Call, operation, reject
 
 _USUAL_DAYS = 14
 _LONGEST = timedelta(days=93)
-
-Minutes = Annotated[int, Field(ge=0, le=86_400)]
 
 
 class SlotsQuery(Query):
@@ -46,66 +44,10 @@ class HoldIn(Request):
     )
 
 
-class TypeFields(Request):
-    """What can be said of a type; what is left out stays as it is."""
-
-    name: Line | None = Field(default=None, min_length=1, max_length=100)
-    minutes: Annotated[int, Field(ge=5, le=720)] | None = None
-    buffer_before: Annotated[int, Field(ge=0, le=240)] | None = None
-    buffer_after: Annotated[int, Field(ge=0, le=240)] | None = None
-    colour: str | None = Field(default=None, pattern=r"^[a-z]{3,32}$", description="A CSS colour name (RFC 7986).")
-    mode: Literal["in_person", "video"] | None = None
-    capacity: Annotated[int, Field(ge=1, le=100)] | None = None
-    notice_minutes: Minutes | None = None
-    window_days: Annotated[int, Field(ge=1, le=730)] | None = None
-    cutoff_minutes: Minutes | None = None
-    self_booking: bool | None = None
-    active: bool | None = None
-    position: Annotated[int, Field(ge=0, le=10_000)] | None = None
-
-
-class NewType(TypeFields):
-    code: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
-    name: Line = Field(min_length=1, max_length=100)  # type: ignore[assignment]
-
-
-class NamedType(TypeFields):
-    code: Name
-
-
 @operation("GET", "/doctors", "Who can be booked", shapes.Doctors)
 def list_doctors(call: Call) -> shapes.Doctors:
     policy.require(call.actor, "doctors.read")
     return shapes.Doctors(doctors=[shapes.doctor(account) for account in accounts.doctors(call.session)])
-
-
-@operation("GET", "/types", "Types of appointments", shapes.Types)
-def list_types(call: Call) -> shapes.Types:
-    policy.require(call.actor, "types.read")
-    return shapes.Types(types=[shapes.type_of(kind) for kind in appointment_types.every(call.session)])
-
-
-@operation("POST", "/types", "Add a type (admins)", shapes.Type, status=201, body=NewType, refusals=(409,))
-def add_type(call: Call, body: NewType) -> shapes.Type:
-    policy.require(call.actor, "types.write")
-    return shapes.type_of(appointment_types.create(call.session, body.code, now=call.now, **_told(body)))
-
-
-@operation("PATCH", "/types", "Change the type that `code` names (admins)", shapes.Type, body=NamedType)
-def change_named_type(call: Call, body: NamedType) -> shapes.Type:
-    return change_type(call, body.code, body)
-
-
-@operation("PATCH", "/types/{code}", "Change a type (admins)", shapes.Type, body=TypeFields)
-def change_type(call: Call, code: str, body: TypeFields) -> shapes.Type:
-    policy.require(call.actor, "types.write")
-    return shapes.type_of(appointment_types.change(call.session, code, now=call.now, **_told(body)))
-
-
-def _told(body: TypeFields) -> dict[str, object]:
-    """What was said. null takes back minutes and capacity; elsewhere it says nothing."""
-    told = body.model_dump(exclude_unset=True, exclude={"code"})
-    return {name: value for name, value in told.items() if value is not None or name in ("minutes", "capacity")}
 
 
 @operation("GET", "/slots", "Free times, in order", shapes.Slots, query=SlotsQuery)
