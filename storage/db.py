@@ -91,7 +91,7 @@ class Database:
         """A session in a writing transaction: committed at the end, rolled back when an exception passes.
 
         `actor` is whom the audit names for what is done to accounts and settings; the database's own when left out."""
-        with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with self._turn, _Writing(self._writing, expire_on_commit=False) as session, session.begin():
             session.info.update(settings=self.settings, actor=actor or self._actor, late=self.late)
             yield session
 
@@ -147,6 +147,17 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+class _Writing(Session):
+    """A session of one connection, which each statement asks for: looking it up takes longer than some statements."""
+
+    _held: Connection | None = None
+
+    def connection(self, *arguments: Any, **named: Any) -> Connection:
+        if self._held is None:
+            self._held = super().connection(*arguments, **named)
+        return self._held
 
 
 def _revisions() -> list[str]:

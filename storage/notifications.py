@@ -24,13 +24,20 @@ _NEWS = timedelta(days=1)
 
 
 def confirmed(
-    session: Session, appointment: Appointment, visits: Sequence[Visit], now: datetime, *, to_confirm: bool = False
+    session: Session,
+    appointment: Appointment,
+    visits: Sequence[Visit],
+    now: datetime,
+    *,
+    to_confirm: bool = False,
+    missed: bool = False,
 ) -> None:
-    """The booking's confirmation; one for a whole series. `to_confirm`: the doctor made it, and the patient is asked."""
+    """The booking's confirmation; one for a whole series. `to_confirm`: the doctor made it, and the patient is asked;
+    `missed`: something follows from what the patient has missed, and it says what."""
     first = min(visits, key=lambda visit: visit.start)
     for visit in visits:
         _told(visit)
-    more = {"whole": len(visits) > 1, "confirm": to_confirm}
+    more = {"whole": len(visits) > 1, "confirm": to_confirm, "missed": missed}
     _send(session, "appointment_confirmed", appointment, first, now, more=more)
 
 
@@ -196,4 +203,6 @@ def _send(
 
 
 def _told(visit: Visit) -> None:
-    visit.told_start, visit.told_end, visit.told_status = visit.start, visit.end, visit.status
+    told = (visit.start, visit.end, visit.status)
+    if told != (visit.told_start, visit.told_end, visit.told_status):
+        visit.told_start, visit.told_end, visit.told_status = told

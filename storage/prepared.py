@@ -6,6 +6,7 @@ made once for each kind of database, and rows come as bare tuples.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import starmap
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Delete, Dialect, Insert, Select, Update, bindparam
@@ -17,6 +18,7 @@ from storage.db import unavailable
 from storage.models.base import Base, table_of
 
 Row = tuple[Any, ...]
+_Values = tuple[type[Base], dict[str, Any]]
 Model = TypeVar("Model", bound=Base)
 _MOST_KEPT = 1000
 
@@ -131,41 +133,41 @@ class Kept:
         """`statement` makes the SELECT of the given columns: all those of `models`."""
         self._models = models
         self._prepared = Prepared(statement([column for model in models for column in table_of(model).columns]))
-        self._kept: dict[int, tuple[Row, list[Any]]] = {}
+        self._kept: dict[int, tuple[Row, list[_Values], list[Any]]] = {}
 
     def find(self, session: Session, **given: Any) -> list[Any] | None:
         """The one row's objects, in the order of the models; None when there is no row."""
         connection = connection_of(session)
         found = self._prepared.raw(session, **given)
-        if not found:
-            return None
-        (row,) = found
-        kept = self._kept.get(row[0])
-        if kept is not None and kept[0] == row:
-            return kept[1]
-        if len(self._kept) >= _MOST_KEPT:
-            self._kept.clear()
-        objects = self._objects(self._prepared.text(connection).row(row))
-        self._kept[row[0]] = row, objects
-        return objects
+        return self._known(connection, found[0])[2] if found else None
 
     def attached(self, session: Session, **given: Any) -> list[Any] | None:
         """The one row's objects as the session's own: for writing."""
-        found = self._prepared.rows(session, **given)
-        return [attached(session, model, values) for model, values in self._values(found[0])] if found else None
+        connection = connection_of(session)
+        found = self._prepared.raw(session, **given)
+        if not found:
+            return None
+        return [attached(session, model, values) for model, values in self._known(connection, found[0])[1]]
 
-    def _objects(self, row: Row) -> list[Any]:
-        objects = []
-        for model, values in self._values(row):
-            made = model(**values)
-            make_transient_to_detached(made)
-            objects.append(made)
-        return objects
+    def _known(self, connection: Connection, row: Row) -> tuple[Row, list[_Values], list[Any]]:
+        kept = self._kept.get(row[0])
+        if kept is None or kept[0] != row:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            values = list(self._values(self._prepared.text(connection).row(row)))
+            kept = self._kept[row[0]] = row, values, list(starmap(_detached, values))
+        return kept
 
-    def _values(self, row: Row) -> Iterable[tuple[type[Base], dict[str, Any]]]:
+    def _values(self, row: Row) -> Iterable[_Values]:
         values = iter(row)
         for model in self._models:
             yield model, {column.key: next(values) for column in table_of(model).columns}
+
+
+def _detached(model: type[Base], values: Mapping[str, Any]) -> Base:
+    made = model(**values)
+    make_transient_to_detached(made)
+    return made
 
 
 class _said:

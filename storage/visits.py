@@ -31,6 +31,15 @@ _FOREIGN = UUID("5f0c6c0e-1a1c-4b53-9b0a-6f0a4f2f7d0e")
 OPEN = frozenset({"scheduled", "confirmed", "rescheduled", "in_progress"})
 
 _ADD = Prepared(insert(table_of(Appointment)), [column.key for column in table_of(Appointment).columns])
+_VISITS = table_of(Visit)
+_ADD_VISIT = Prepared(insert(_VISITS), _VISITS.columns.keys())
+_NEW: dict[str, Any] = {
+    **dict.fromkeys(_VISITS.columns.keys()),
+    "overbooked": False,
+    "outside_hours": False,
+    "told_status": "",
+    "cancellation_reason": "",
+}
 _OF_OBJECT = (
     select(Appointment).where(Appointment.object_id == bindparam("object")).execution_options(populate_existing=True)
 )
@@ -115,7 +124,7 @@ def follow(
     known = {} if first else of_appointment(session, appointment.id)
     _rename(session, known, expansion.occurrences, zone)
     for occurrence in expansion.occurrences:
-        _follow_one(session, appointment, known, occurrence, write)
+        _follow_one(appointment, known, occurrence, write)
     present = {occurrence.recurrence_id for occurrence in expansion.occurrences}
     for recurrence_id, visit in known.items():
         if recurrence_id not in present and _is_expanded(visit.start, expansion):
@@ -129,6 +138,7 @@ def follow(
     if doctor is not None:
         party = [Bookable(owner, doctor, "doctor"), *others]
         _claim(session, appointment, party, known, held, windows, write)
+    known = _added(session, known)
     reminders.rebuild(session, appointment, known.values(), facts.reminders, write.now, first=first)
     return Followed(appointment, known, obj, others, gone)
 
@@ -165,19 +175,25 @@ def cancelled(session: Session, appointment: Appointment, visit: Visit) -> None:
     reminders.rebuild(session, appointment, [visit], (), visit.cancelled_at or visit.start)
 
 
-def _follow_one(
-    session: Session, appointment: Appointment, known: dict[str, Visit], occurrence: Occurrence, write: Write
-) -> None:
+def _added(session: Session, visits: Mapping[str, Visit]) -> dict[str, Visit]:
+    """Write those that are new. Returns the session's own of all of them."""
+    new = [visit for visit in visits.values() if visit not in session]
+    rows = [{name: getattr(visit, name) for name in _NEW} for visit in new]
+    if rows:
+        _ADD_VISIT.write_each(session.connection(), rows)
+    made = {row["recurrence_id"]: attached(session, Visit, row) for row in rows}
+    return {**visits, **made}
+
+
+def _follow_one(appointment: Appointment, known: dict[str, Visit], occurrence: Occurrence, write: Write) -> None:
     new_status = appointment_text.status_of(occurrence.component)
     pending = appointment_text.pending_cancel(occurrence.component) is not None
     visit = known.get(occurrence.recurrence_id)
     if visit is None:
-        visit = Visit(
-            appointment_id=appointment.id, recurrence_id=occurrence.recurrence_id, overbooked=False, told_status=""
-        )
-        visit.cancellation_reason, visit.outside_hours = "", False
-        session.add(visit)
-        known[occurrence.recurrence_id] = visit
+        visit = known[occurrence.recurrence_id] = Visit(**_NEW)
+        visit.appointment_id, visit.recurrence_id = appointment.id, occurrence.recurrence_id
+        if write.told:
+            visit.told_start, visit.told_end, visit.told_status = occurrence.start, occurrence.end, new_status
     else:
         same = (visit.start, visit.end, visit.status) == (occurrence.start, occurrence.end, new_status)
         if same and not (pending and visit.settle_at is None):

@@ -43,7 +43,8 @@ class Spot:
 class Write:
     """`settle_at` is set for what can still be taken back: people are told after it, if anything is left to tell.
 
-    `overbook`: a clash is accepted and marked (the doctor is the authority over their own calendar).
+    `overbook`: a clash is accepted and marked (the doctor is the authority over their own calendar). `told`: the
+    patient is told of it at once.
     """
 
     actor: Actor
@@ -51,6 +52,7 @@ class Write:
     why: str
     overbook: bool = False
     settle_at: datetime | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True)
