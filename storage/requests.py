@@ -266,7 +266,11 @@ def listed(
 
 def count_open(session: Session, doctors: Collection[int] | None = None) -> int:
     """How many wait for staff."""
-    asked = select(func.count()).where(ChangeRequest.state == "open", ChangeRequest.kind != "choose")
+    asked = (
+        select(func.count())
+        .select_from(ChangeRequest)
+        .where(ChangeRequest.state == "open", ChangeRequest.kind != "choose")
+    )
     if doctors is not None:
         asked = asked.join(Appointment, Appointment.id == ChangeRequest.appointment_id)
         asked = asked.where(Appointment.doctor_id.in_(doctors))
