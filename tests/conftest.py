@@ -69,7 +69,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # They start as forks of one that has imported these modules: importing takes longer than most of what they do.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.faults.dying_worker", "tests.storage.racer"])
+PROCESSES.set_forkserver_preload(["tests.faults.dying_worker", "tests.storage.racer", "tests.storage.waitlist_racer"])
 
 
 # Databases
