@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Cause(NamedTuple):
-    """What stands in the way: "event", "leave", "holiday", "claim", "resource", "type", "doctor" or "maximum", and
+    """What stands in the way: "event", "leave", "holiday", "claim", "resource", "type" or "maximum", and
     which one."""
 
     kind: str
@@ -146,6 +146,13 @@ class TypeNotOffered(Refusal):
 class NotSelfBookable(Refusal):
     code = "staff_only"
     sentence = "This kind of appointment is booked by the practice. Please call us."
+
+
+class BookingPaused(Refusal):
+    """The patient has missed too many appointments; staff may book for them, and waive it."""
+
+    code = "booking_paused"
+    sentence = "You cannot book online for some time because appointments were missed. Please call us."
 
 
 class CutOffPassed(Refusal):

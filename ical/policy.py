@@ -111,20 +111,20 @@ def not_blocked(request: Request, kind: Kind, diary: Diary, now: datetime) -> Re
 
 def within_daily_maximum(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
     if _at_most(diary.daily_maximum, request, diary, _day):
-        return _because(DailyMaximum(), Cause("maximum", f"{diary.name} daily {diary.daily_maximum}"))
+        return _because(DailyMaximum(), Cause("maximum", f"{diary.daily_maximum} a day"))
     return None
 
 
 def within_weekly_maximum(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
     if _at_most(diary.weekly_maximum, request, diary, _week):
-        return _because(WeeklyMaximum(), Cause("maximum", f"{diary.name} weekly {diary.weekly_maximum}"))
+        return _because(WeeklyMaximum(), Cause("maximum", f"{diary.weekly_maximum} a week"))
     return None
 
 
 def within_the_maxima_of_the_type(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:
-    for limit, period, name in ((kind.daily_maximum, _day, "daily"), (kind.weekly_maximum, _week, "weekly")):
+    for limit, period, name in ((kind.daily_maximum, _day, "day"), (kind.weekly_maximum, _week, "week")):
         if _at_most(limit, request, diary, period, kind.code):
-            return _because(TypeMaximum(), Cause("maximum", f"{kind.code} {name} {limit}"))
+            return _because(TypeMaximum(), Cause("maximum", f"{limit} a {name} of {kind.code}"))
     return None
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from ical import status, timezones
-from storage import pending, policy
+from storage import explaining, pending, policy
 from storage.appointments import AppointmentView, Row
 from storage.models import Account, AppointmentType, ChangeRequest, Visit
 from storage.resources import Bookable
@@ -115,9 +115,20 @@ class Slots(Reply):
     slots: list[Slot]
 
 
+class Obstacle(Reply):
+    """What stands in the way. Without id and title it is not for the caller."""
+
+    kind: str = Field(
+        description="appointment, hold, offer, request, event, leave, holiday, resource, maximum or type."
+    )
+    id: str | None = None
+    title: str | None = None
+
+
 class Because(Reply):
     code: str
     text: str
+    object: Obstacle | None = Field(default=None, description="What stands in the way: for staff.")
 
 
 class Explanation(Reply):
@@ -344,6 +355,12 @@ def resource(found: Bookable) -> Resource:
 
 def doctor(account: Account) -> Doctor:
     return Doctor(username=account.username, name=account.name, specialty=account.specialty, timezone=account.timezone)
+
+
+def because(reason: explaining.Because) -> Because:
+    found = reason.obstacle
+    shown = None if found is None else Obstacle(kind=found.kind, id=found.id, title=found.title)
+    return Because(code=reason.code, text=reason.text, object=shown)
 
 
 def type_of(call: Call, kind: AppointmentType) -> Type:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from storage import accounts, booking, choosing, policy, slots
+from storage import accounts, booking, choosing, explaining, policy, slots
 from storage.models import AppointmentType
 from web.api import lookups, shapes
 from web.api.fields import DayOrMoment, Line, Moment, Name, Query, Request, in_zone, to_book
@@ -87,9 +87,8 @@ def explain_slot(call: Call, query: ExplainQuery) -> shapes.Explanation:
     policy.require(call.actor, "slots.read")
     doctor, kind = lookups.doctor(call, query.doctor), lookups.kind(call, query.type)
     start = in_zone(query.start, lookups.zone(doctor))
-    reasons = slots.explain(call.session, doctor, start, kind, call.now)
-    because = [shapes.Because(code=reason.code, text=reason.sentence) for reason in reasons]
-    return shapes.Explanation(free=not because, because=because)
+    because = explaining.explain(call.session, doctor, start, kind, call.actor, call.now)
+    return shapes.Explanation(free=not because, because=[shapes.because(each) for each in because])
 
 
 @operation("POST", "/holds", "Keep a time while somebody types", shapes.Hold, status=201, body=HoldIn, refusals=(409,))
@@ -123,6 +122,6 @@ def hold_slot(call: Call, body: HoldIn) -> shapes.Hold:
 def _first_free(call: Call, chosen: list[lookups.Account], body: HoldIn, kind: AppointmentType) -> lookups.Account:
     for doctor in choosing.by_load(call.session, chosen, to_book(body.start, lookups.zone(chosen[0]))):
         start = to_book(body.start, lookups.zone(doctor))
-        if not slots.explain(call.session, doctor, start, kind, call.now):
+        if not slots.explain(call.session, doctor, start, kind, call.now, by_staff=call.actor.is_staff):
             return doctor
     return chosen[0]
