@@ -15,10 +15,9 @@ from sqlalchemy.orm import Session
 from ical import resources as rules
 from ical import timezones
 from ical.diary import midnight
-from ical.errors import InvalidInput, SlotTaken
+from ical.errors import InvalidInput, ResourceTaken
 from storage import booking_rules, claims, diary, participants, resources
-from storage.models import Account, Appointment, AppointmentType, CalendarObject, Claim
-from storage.models import Collection as Calendar
+from storage.models import Account, Appointment, AppointmentType, Claim
 from storage.policy import Actor
 from storage.resources import Bookable
 
@@ -137,9 +136,11 @@ def choose(
     found = pick(session, needed, kind, [(start, end)], zone, now, own=own, preferred=preferred)
     missing = tuple(each.who for each in found if each.missing)
     if missing and not overrule:
-        raise SlotTaken(f"{missing[0].account.name} is not free then.")
+        raise ResourceTaken(f"{missing[0].account.name} is not free then.")
     before, after = timedelta(minutes=kind.buffer_before), timedelta(minutes=kind.buffer_after)
-    wanted = (claims.Wanted(each.who.id, start - before, end + after, seats=each.facts.capacity) for each in found)
+    wanted = (
+        claims.Wanted(each.who.id, start - before, end + after, seats=each.facts.diary.capacity) for each in found
+    )
     people = (*needed.doctors, *(each.who for each in found))
     return Chosen(people, (*(each.wanted for each in doctors), *wanted), missing)
 
@@ -180,26 +181,10 @@ def read(
 ) -> dict[int, rules.Resource]:
     """What is known of the time of rooms, machines and assistants within [start, end), and how much they are used about
     `at`, by id, in a constant number of statements."""
-    books = diary.open_books(session, [each.account for each in people], start, end, None, now, own=own)
-    keeps_hours = set(
-        session.scalars(
-            select(Calendar.owner_id)
-            .join(CalendarObject, CalendarObject.collection_id == Calendar.id)
-            .where(Calendar.owner_id.in_(list(books)), Calendar.kind == "hours", CalendarObject.deleted.is_(False))
-            .distinct()
-        )
-    )
+    diaries = diary.of_resources(session, [each.account.username for each in people], start, end, now, own=own)
     used = load(session, [each.id for each in people], at, zone)
     return {
-        each.id: rules.Resource(
-            each.id,
-            each.account.name,
-            each.account.capacity,
-            books[each.account.id].windows if each.account.id in keeps_hours else None,
-            books[each.account.id].busy,
-            books[each.account.id].taken,
-            used.get(each.id, ()),
-        )
+        each.id: rules.Resource(each.id, each.account.name, diaries[each.account.username], used.get(each.id, ()))
         for each in people
     }
 

@@ -170,7 +170,7 @@ def open_books(
 ) -> dict[int, Book]:
     """The books of these doctors over [start, end), by account id, with what a visit of this kind depends on."""
     books = {doctor.id: Book(doctor, timezones.zone(doctor.timezone)) for doctor in doctors}
-    resources = {} if kind is None else _resources(session, kind)
+    resources = {} if kind is None else _resources(session, {name for group in kind.resources for name in group})
     places = _fill(session, {**resources, **books}, start, end, now, own)
     if places or any(window.location for book in books.values() for window in book.windows):
         travel_minutes = house_rules.current(session).travel_minutes
@@ -182,6 +182,21 @@ def open_books(
     if kind is not None and any(maximum is not None for maximum in _maxima(kind, doctors)):
         _read_visits(session, books, start - _WEEK, end + _WEEK, own)
     return books
+
+
+def of_resources(
+    session: Session,
+    names: Collection[str],
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    own: Except | None = None,
+) -> dict[str, Diary]:
+    """The time of these rooms, machines and assistants within [start, end), by name."""
+    books = _resources(session, names)
+    _fill(session, books, start, end, now, own)
+    return {book.doctor.username: book.facts() for book in books.values()}
 
 
 def around(
@@ -405,9 +420,8 @@ def _word(text: str) -> ColumnElement[str]:
     return literal_column(f"'{text}'", String)
 
 
-def _resources(session: Session, kind: AppointmentType) -> dict[int, Book]:
-    """The empty books of the rooms, machines and assistants that may be needed."""
-    names = {name for group in kind.resources for name in group}
+def _resources(session: Session, names: Collection[str]) -> dict[int, Book]:
+    """The empty books of these rooms, machines and assistants."""
     if not names:
         return {}
     hours = (

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ical import appointment as appointment_text
 from ical import policy, recurrence, resources, series, slots, timezones
 from ical.diary import Busy, Taken, Window, booking_horizon, seconds
-from ical.errors import Refusal, SeriesConflict, SlotTaken
+from ical.errors import Refusal, ResourceTaken, SeriesConflict, SlotTaken
 from ical.lines import Component
 from ical.participants import set_participants
 from ical.series import Decision, Outcome, Outlook, Planned
@@ -123,7 +123,7 @@ class Beside:
     def why_not(self, start: datetime, end: datetime) -> list[Refusal]:
         if resources.is_free(self._resource, self._asked, start, end):
             return []
-        return [SlotTaken(f"{self._resource.name} is not free then.")]
+        return [ResourceTaken(f"{self._resource.name} is not free then.")]
 
     def take(self, start: datetime, end: datetime) -> None:
         self._resource = resources.with_taken(self._resource, self._asked, start, end)
