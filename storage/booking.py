@@ -5,7 +5,7 @@ through storage.objects. What comes after is storage.lifecycle; what a calendar 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -27,6 +27,7 @@ from storage import (
     follow_ups,
     history,
     links,
+    no_shows,
     notifications,
     objects,
     participants,
@@ -124,6 +125,7 @@ def book(
     resources = booking_rules.lock(session, doctors, needed.ids)
     if ticket is not None:
         _redeem(session, ticket, now)
+    new = replace(new, standing=no_shows.for_booking(session, new.patient, actor, now))
     if new.follow_up is not None:
         follow_ups.require_open(session, new.follow_up)
     refusals: list[Refusal] = []
@@ -206,7 +208,8 @@ def _store(
     target = collections.built_in(session, doctor, "appointments")
     uid = calendar.components("VEVENT")[0].plain("UID")
     overruled = {outcome.recurrence_id: outcome.overruled for outcome in results if outcome.overruled}
-    write = Write(actor, now, "book", overbook=bool(overruled or new.overrule))
+    asked = not actor.is_staff and (new.kind.approval or no_shows.needs_approval(new.standing, actor))
+    write = Write(actor, now, "book", overbook=bool(overruled or new.overrule), told=not asked)
     followed = objects.put_appointment(session, target, f"{uid}.ics", calendar, write, made=True, windows=windows)
     appointment = followed.appointment
     made = sorted(followed.visits.values(), key=lambda visit: visit.start)
@@ -216,9 +219,11 @@ def _store(
     if new.parent is not None:
         follow_ups.close(session, appointment, made[0].start, new.follow_up)
     request = None
-    if new.kind.approval and not actor.is_staff:
+    if asked:
         request = requests.of_booking(session, appointment, made[0], actor=actor, now=now)
     else:
-        notifications.confirmed(session, appointment, made, now)
+        notifications.confirmed(session, appointment, made, now, missed=bool(new.standing.consequence))
+    if no_shows.needs_a_look(new.standing, actor):
+        notifications.notice(session, doctor.id, no_shows.LOOK, now, appointment, mail=True)
     session.flush()
     return Booked(appointment, doctor, made, results, followed.others, request, followed.object)

@@ -11,6 +11,7 @@ from ical import appointment as appointment_text
 from ical import timezones
 from ical.errors import InvalidInput
 from ical.lines import Component
+from ical.no_shows import Standing
 from ical.series import Decision, OnConflict
 from storage import links, notifications, visits
 from storage.models import Account, Appointment, AppointmentType, Patient
@@ -42,6 +43,8 @@ class NewAppointment:
     resources: tuple[str, ...] = ()
     # Why staff set the booking rules aside
     overrule: str = ""
+    # What follows from what the patient has missed: booking.book finds out
+    standing: Standing = Standing()
 
 
 def event(

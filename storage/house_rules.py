@@ -49,6 +49,15 @@ class HouseRules(BaseModel):
     no_show_note: str = Field(
         default="", max_length=500, title="What patients are told", description="With a warning or about prepayment."
     )
+    no_show_call: str = Field(
+        default="", max_length=100, title="Whom patients call while they cannot book online", description="A number."
+    )
+    no_show_marking: Literal["ask", "mark"] = Field(
+        default="ask",
+        title="Visits of a past day of which nobody said whether they took place",
+        description="Asked about: on the page “Who came?”, with a notice to the doctor.",
+        json_schema_extra={"labels": {"ask": "Staff are asked", "mark": "They count as missed"}},
+    )
 
     half_days_meet_at: str = Field(
         default="12:00",

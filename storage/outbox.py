@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ical import itip, timezones
-from storage import invitations, links
+from storage import invitations, links, no_shows
 from storage.db import Database
 from storage.models import (
     Account,
@@ -381,7 +381,9 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
 
 
 def _words_of(session: Session, row: OutboxMessage) -> str:
-    """What the practice says with an action at once."""
+    """What the practice says with an action at once, or what follows from what the patient has missed."""
+    if row.payload.get("missed") and row.patient_id is not None:
+        return no_shows.said(session, no_shows.standing(session, row.patient_id, row.created_at))
     done = session.get(BulkAction, UUID(row.payload["bulk"])) if row.payload.get("bulk") else None
     return "" if done is None else done.message
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from storage import leases
 from storage.db import Database
 from storage.settings import Settings
-from tasks import follow_ups, outbox, recurrence, reminders, requests, waitlist
+from tasks import follow_ups, no_shows, outbox, recurrence, reminders, requests, waitlist
 
 Clock = Callable[[], datetime]
 
@@ -27,6 +27,7 @@ JOBS = {
     "outbox": Job(outbox.run, outbox.is_due, 2),
     "reminders": Job(reminders.run, reminders.is_due, 15),
     "requests": Job(requests.run, requests.is_due, 60),
+    "no-shows": Job(no_shows.run, no_shows.is_due, 900),
     "freed": Job(waitlist.run_freed, waitlist.is_freed, 2),
     "waitlist": Job(waitlist.run, waitlist.is_due, 60),
     "follow_ups": Job(follow_ups.run, follow_ups.is_due, 3600),

@@ -70,7 +70,7 @@ def _confirmed(m: Message) -> _Parts:
         )
     return _Parts(
         subject=f"Your appointments at {m.clinic}" if many else f"Your appointment on {brief(m.times[0])}",
-        lines=(f"your {'appointments are' if many else 'appointment is'} booked.",),
+        lines=(f"your {'appointments are' if many else 'appointment is'} booked.", *_said(m)),
         facts=_facts(m),
         button="See, move or cancel",
         link=m.link,

@@ -10,10 +10,14 @@ from flask import Flask
 from storage.db import Database
 from storage.settings import Settings
 from web import errors, layout, logs, security, words
-from web.clinic import admin, devices, house_rules, notices, phone, schedule
+from web.clinic import admin, analytics, devices, house_rules, no_shows, notices, phone, schedule
 from web.clinic import calendar as doctor_calendar
 from web.clinic import follow_ups as doctor_follow_ups
+from web.clinic import history as doctor_history
 from web.clinic import leave as doctor_leave
+from web.clinic import requests as doctor_requests
+from web.clinic import series as doctor_series
+from web.clinic import series_changes as doctor_series_changes
 from web.clinic import waitlist as doctor_waitlist
 from web.portal import appointment, booking, follow_ups, home, login, me, offer, waitlist
 from web.services import Services
@@ -29,15 +33,21 @@ _PAGES = (
     me,
     login,
     doctor_calendar,
+    doctor_series,
+    doctor_series_changes,
     schedule,
     doctor_waitlist,
     doctor_follow_ups,
     doctor_leave,
+    doctor_history,
+    doctor_requests,
     devices,
     phone,
     notices,
     admin,
     house_rules,
+    analytics,
+    no_shows,
 )
 
 

@@ -19,7 +19,7 @@ from web.commands import accounts, data, setup
 from web.commands.common import Context, Failure, Group, console, passed, public_url_problem
 from web.wsgi import create_wsgi, utc_now
 
-TASKS = ("reminders", "outbox", "waitlist", "recurrence")
+TASKS = ("reminders", "outbox", "waitlist", "recurrence", "no-shows")
 
 
 @click.group(cls=Group)

@@ -53,6 +53,7 @@ def allowed(action: str, obj: object) -> set[str]:
         ("patient.read", Patient(id=MARIA), "desk maria"),
         ("patient.read", PatientOf(MARIA, frozenset({1})), "lee desk maria"),
         ("patient.search", None, "lee smith desk"),
+        ("no_show.waive", PatientOf(MARIA, frozenset({1})), "lee desk"),
         ("calendar.read", Collection(owner_id=1, kind="appointments"), "lee desk"),
         ("calendar.write", Collection(owner_id=1, kind="hours"), "lee desk"),
         ("calendar.read", Collection(owner_id=1, kind="plain"), "lee"),

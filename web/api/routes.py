@@ -23,6 +23,7 @@ from web.api import (
     resources,
     series,
     times,
+    versions,
     waitlist,
 )
 from web.api.operations import OPERATIONS, PREFIX, Operation, perform
@@ -42,6 +43,7 @@ __all__ = [
     "resources",
     "series",
     "times",
+    "versions",
     "waitlist",
 ]
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, jsonify, redirect, render_template, re
 from werkzeug.wrappers import Response as AnyResponse
 
 from ical.errors import HoldExpired, NotFound, NotSelfBookable, Refusal
-from storage import accounts, booking, idempotency, links, slots, views
+from storage import accounts, booking, idempotency, links, no_shows, slots, views
 from storage.drafts import NewAppointment
 from storage.idempotency import Answer
 from storage.models import Account, AppointmentType, Hold, Patient
@@ -173,6 +173,8 @@ def _details(session: Any, hold_id: UUID, form: Form, status: int = 200) -> tupl
         form=form,
         expired=kept.expires_at <= now(),
         patient=g.patient,
+        # Only of oneself: a visitor learns nothing of what anybody has missed.
+        missed=no_shows.said(session, no_shows.standing(session, g.patient.id, now())) if g.patient else "",
     )
     return text, status
 

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ical import reminders
 from ical.errors import InvalidInput, NotFound, TooManyAttempts
-from storage import accounts, contacts, feeds, views
+from storage import accounts, contacts, feeds, no_shows, views
 from storage.models import Patient
 from web import sessions
 from web.forms import Form
@@ -32,6 +32,8 @@ def _page(form: Form | None = None, status: int = 200, feed_url: str = "", part:
     """`form` belongs to the `part` of the page that it names; the others show what is kept."""
     with reading() as session:
         patient = accounts.patient_of(session, g.account)
+        missed = no_shows.standing(session, patient.id, now()) if patient else no_shows.NOTHING
+        said = no_shows.said(session, missed)
         subscriptions = views.feeds_of(session, patient_id=patient.id) if patient else []
     contact = Form(None, name=g.account.name, email=g.account.email, phone=g.account.phone)
     if patient is not None:
@@ -39,6 +41,7 @@ def _page(form: Form | None = None, status: int = 200, feed_url: str = "", part:
     text = render_template(
         "me.html",
         patient=patient,
+        missed=said,
         contact=form if form is not None and part == "contact" else contact,
         wishes=form if form is not None and part == "reminders" else _wishes(patient),
         password=form if form is not None and part == "password" else Form(),
