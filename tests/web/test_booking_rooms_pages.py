@@ -2,9 +2,10 @@
 
 from sqlalchemy import select
 
-from storage import accounts, appointment_types, resources
+from storage import accounts, appointment_types, booking, drafts, resources
 from storage.db import Database
 from storage.models import AppointmentResource, History, Visit
+from storage.policy import SYSTEM
 from tests.web.conftest import MONDAY, Person, said
 
 TUESDAY_EARLY = {"date": "2026-11-24", "time": "06:00"}
@@ -74,3 +75,21 @@ def test_a_visitor_cannot_set_the_rules_aside(visitor: Person) -> None:
         "/appointments/book/", type="consultation", doctor="lee", slot="lee|2026-11-24T05:00:00Z", overrule="Please"
     )
     assert refused.status_code == 422
+
+
+def test_the_page_of_an_appointment_says_who_takes_part(desk: Person, db: Database) -> None:
+    with db.transaction() as session:
+        resources.add(session, "room-1", "room", "Room 1", now=MONDAY)
+        lee, smith = (accounts.by_username(session, name) for name in ("lee", "smith"))
+        assert lee is not None and smith is not None
+        patient = accounts.find_or_create_patient(session, "Nina Weber", "nina@example.org", "", MONDAY)
+        new = drafts.NewAppointment(
+            MONDAY.replace(day=24, hour=9),
+            appointment_types.get(session, "consultation"),
+            patient,
+            together=True,
+            resources=("room-1",),
+        )
+        booked = booking.book(session, [lee, smith], new, actor=SYSTEM, now=MONDAY)
+    page = said(desk.get(f"/appointments/{booked.appointment.id}/"))
+    assert "with Dr. Min Lee and Dr. Anna Smith · Room 1" in page
