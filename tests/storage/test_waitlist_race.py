@@ -29,7 +29,7 @@ def race(practice: Any, mode: str, prizes: list[Prize], claimants: int) -> dict[
     assert practice.db.settings is not None
     with PROCESSES.Manager() as manager, ProcessPoolExecutor(RACERS, mp_context=PROCESSES) as pool:
         barrier = manager.Barrier(RACERS)
-        share = claimants // RACERS
+        share = -(-claimants // RACERS)
         running = [
             pool.submit(waitlist_racer.run, practice.db.settings, mode, prizes, share, seed, barrier)
             for seed in range(RACERS)
