@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 from ical.appointment import KIND, TYPES, category_list
 from ical.errors import InvalidCalendarData, InvalidInput
-from ical.lines import Component, Line
+from ical.lines import Component, Line, escape
 from ical.recurrence import master
 from ical.times import instant, read_duration, read_time, set_time, utc_text
 from ical.timezones import ensure_vtimezones
-from ical.vcalendar import is_private, vcalendar
+from ical.vcalendar import clean, is_private, vcalendar
 
 TITLE = "Clinic hours"
 MAX_CAPACITY = 100
@@ -66,6 +66,7 @@ def weekly_hours(
     capacity: int,
     first: date,
     now: datetime,
+    location: str = "",
 ) -> Component:
     """The calendar object of hours on `days` ("mon" … "sun"), from the first such day on or after `first`.
 
@@ -92,6 +93,8 @@ def weekly_hours(
     set_time(event, "DTEND", datetime.combine(last, end, zone), zone)
     event.add("RRULE", "FREQ=WEEKLY;BYDAY=" + ",".join(DAYS[name] for name in names))
     event.add("SUMMARY", f"{TITLE} ({slot} min × {capacity})")
+    if location:
+        event.add("LOCATION", escape(clean(location)))
     event.add("CATEGORIES", TITLE)
     event.add("TRANSP", "TRANSPARENT")
     event.add("STATUS", "CONFIRMED")

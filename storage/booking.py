@@ -184,7 +184,7 @@ def _book_one(
     overrule = bool(new.overrule)
     checked = booking_rules.check(session, doctor, resource, new.start, new.kind, actor, now, overrule=overrule)
     party = choosing.choose(session, doctor, needed, new.start, checked.end, new.kind, actor, now, overrule=overrule)
-    calendar = drafts.event(session, doctor, new, checked.end, now)
+    calendar = drafts.event(session, doctor, new, checked.end, now, place=checked.wanted.location)
     set_participants(calendar, participants.described(session, party.people))
     booked = _store(session, doctor, new, calendar, [], actor, now, windows=None if overrule else checked.windows)
     if overrule:

@@ -48,9 +48,17 @@ class NewAppointment:
 
 
 def event(
-    session: Session, doctor: Account, new: NewAppointment, end: datetime, now: datetime, *, uid: str = ""
+    session: Session,
+    doctor: Account,
+    new: NewAppointment,
+    end: datetime,
+    now: datetime,
+    *,
+    uid: str = "",
+    place: str | None = None,
 ) -> Component:
-    """The event of a new appointment; with `uid` of one that a calendar app has made. Raises InvalidInput."""
+    """The event of a new appointment, at the `place` that its hours name; with `uid` of one that a calendar app has
+    made. Raises InvalidInput."""
     settings = session.info["settings"]
     appointment_id = visits.id_of(uid) if uid else uuid4()
     parent = session.get(Appointment, new.parent) if new.parent else None
@@ -75,7 +83,7 @@ def event(
         patient_notes=new.patient_notes,
         doctor_notes="",
         video_link=video,
-        location=video or settings.clinic_name,
+        location=video or place or settings.clinic_name,
         url=f"{settings.public_url}/appointments/{appointment_id}/",
         parent_uid=f"appt-{parent.id}@{settings.uid_domain}" if parent else "",
         entry_uid=new.entry_uid,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from ical import hours, lines, recurrence, times, timezones
 from ical.errors import InvalidInput, NotFound
 from ical.lines import Component
-from storage import collections, objects
+from storage import collections, locations, objects
 from storage.models import Account, CalendarObject
 from storage.policy import Actor
 from storage.settings import Settings
@@ -53,8 +53,10 @@ def add_hours(
     slot: int | None = None,
     capacity: int = 1,
     first: date | None = None,
+    location: str = "",
 ) -> str:
-    """Weekly hours on `days` ("mon" … "sun") from `start` to `end` in the doctor's zone. Returns the event's UID.
+    """Weekly hours on `days` ("mon" … "sun") from `start` to `end`, in the zone of the place `location`, else in the
+    doctor's. Returns the event's UID.
 
     Raises InvalidInput.
     """
@@ -72,9 +74,12 @@ def add_hours(
     settings = session.info["settings"]
     assert isinstance(settings, Settings)
     uid = f"hours-{uuid4()}@{settings.uid_domain}"
-    zone = timezones.zone(doctor.timezone)
+    place = locations.by_name(session, location) if location else None
+    if location and place is None:
+        raise InvalidInput(f"There is no place called {location[:64]}.", field="location")
+    zone = timezones.zone(doctor.timezone if place is None else place.timezone)
     calendar = hours.weekly_hours(
-        uid, tuple(days), start, end, zone, slot, capacity, first or now.astimezone(zone).date(), now
+        uid, tuple(days), start, end, zone, slot, capacity, first or now.astimezone(zone).date(), now, location
     )
     target = collections.built_in(session, doctor, "hours")
     objects.put_object(session, target, f"{uid}.ics", calendar, Write(actor, now, "hours", settle_at=now))

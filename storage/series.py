@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ical import appointment as appointment_text
 from ical import policy, recurrence, resources, series, slots, timezones
-from ical.diary import Busy, Taken, Window, booking_horizon, seconds
+from ical.diary import Busy, Taken, Window, booking_horizon, place_at, seconds
 from ical.errors import Refusal, ResourceTaken, SeriesConflict, SlotTaken
 from ical.lines import Component
 from ical.participants import set_participants
@@ -151,7 +151,9 @@ def plan(
     kept = [outcome for outcome in outcomes if outcome.outcome != "skipped"]
     if not kept:
         raise SlotTaken("None of these times is free.")
-    calendar = drafts.event(session, doctor, replace(new, rrule=read.rrule), new.start + read.length, now)
+    end = new.start + read.length
+    place = place_at(read.book.windows, new.start, end)[1]
+    calendar = drafts.event(session, doctor, replace(new, rrule=read.rrule), end, now, place=place)
     _write_outcomes(calendar, outcomes, read.book, now)
     set_participants(calendar, participants.described(session, people))
     overruled = any(outcome.overruled for outcome in kept)

@@ -1,7 +1,7 @@
 """Free slots of any number of doctors, and why a time is not one, in a constant number of statements."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -18,13 +18,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DoctorSlot(NamedTuple):
-    """A slot on offer. `spots` is how many can still be booked, `location` where it is, as the hours say."""
+    """A slot on offer. `spots` is how many can still be booked, `location` where it is, as the hours say, and `zone`
+    the time zone there."""
 
     doctor: Account
     start: datetime
     end: datetime
     spots: int
     location: str
+    zone: tzinfo
 
 
 class _Moments(dict[int, datetime]):
@@ -50,12 +52,15 @@ def free_slots(
         return []
     asked = Slots(diary.kind_of(kind), now, start, end)
     found = []
+    zones: dict[tuple[int, str], tzinfo] = {}
     for number, book in diary.open_books(session, doctors, start, end, kind, now, own=own).items():
-        found += [(first, number, length, spots, place) for first, length, spots, place in asked.of(book.facts())]
+        known = book.facts()
+        zones |= {(number, place): known.zone_at(place) for place in {window.location for window in known.windows}}
+        found += [(first, number, length, spots, place) for first, length, spots, place in asked.of(known)]
     found.sort()
     people, moments = {doctor.id: doctor for doctor in doctors}, _Moments()
     return [
-        DoctorSlot(people[number], moments[first], moments[first + length], spots, place)
+        DoctorSlot(people[number], moments[first], moments[first + length], spots, place, zones[number, place])
         for first, number, length, spots, place in found
     ]
 

@@ -8,10 +8,11 @@ from uuid import UUID
 from pydantic import Field
 
 from ical import status, timezones
-from storage import explaining, pending, policy
+from storage import explaining, history, pending, policy, waitlist
 from storage.appointments import AppointmentView, Row
-from storage.models import Account, AppointmentType, ChangeRequest, Visit
+from storage.models import Account, AppointmentType, ChangeRequest, History, Visit
 from storage.resources import Bookable
+from storage.slots import DoctorSlot
 from storage.type_fields import Question, TypeHours
 from web.api.fields import Reply
 from web.api.operations import Call
@@ -105,10 +106,13 @@ class Types(Reply):
 
 
 class Slot(Reply):
+    """Instants with the offset of the place."""
+
     doctor: str
     start: datetime
     end: datetime
     spots: int
+    location: str = Field(description="As the working hours say; empty: the practice.")
 
 
 class Slots(Reply):
@@ -198,6 +202,7 @@ class Occurrence(Reply):
 class Step(Reply):
     at: datetime
     action: str
+    by: Literal["patient", "practice"]
     actor: str | None = None
     recurrence_id: str
     from_status: str
@@ -251,6 +256,7 @@ class Appointment(Reply):
     is_virtual: bool
     video_link: str
     location: str
+    waitlist: UUID | None = Field(description="The waitlist entry that it came of.")
     parent: UUID | None
     split_from: UUID | None = Field(description="The series of which it is the rest.")
     rrule: str
@@ -353,6 +359,16 @@ def resource(found: Bookable) -> Resource:
     )
 
 
+def slot(found: DoctorSlot) -> Slot:
+    return Slot(
+        doctor=found.doctor.username,
+        start=found.start.astimezone(found.zone),
+        end=found.end.astimezone(found.zone),
+        spots=found.spots,
+        location=found.location,
+    )
+
+
 def doctor(account: Account) -> Doctor:
     return Doctor(username=account.username, name=account.name, specialty=account.specialty, timezone=account.timezone)
 
@@ -379,6 +395,7 @@ def person(call: Call, patient: Any, doctor_id: int | None) -> Person:
 def appointment(call: Call, view: AppointmentView) -> Appointment:
     of, visit, owner = view.appointment, view.visit, view.doctor
     shown = person(call, view.patient, owner.id)
+    came = waitlist.of_appointment(call.session, of.id)
     answer = Appointment(
         id=of.id,
         uid=view.uid,
@@ -394,6 +411,7 @@ def appointment(call: Call, view: AppointmentView) -> Appointment:
         is_virtual=view.kind.mode == "video",
         video_link=of.video_link,
         location=of.location,
+        waitlist=None if came is None else came.id,
         parent=of.parent_id,
         split_from=of.split_from,
         rrule=view.rrule,
@@ -407,7 +425,7 @@ def appointment(call: Call, view: AppointmentView) -> Appointment:
         cancellation_reason=visit.cancellation_reason,
         occurrences=[occurrence(each, owner) for each in view.visits] if of.series else [],
         requests=[request(call, each, owner) for each in pending.open_of(call.session, of.id)],
-        history=[step(call, each, owner) for each in view.history],
+        history=[step(call, each, owner) for each in _shown_to(call, view)],
     )
     if shown.name is not None:
         answer.reason, answer.patient_notes = view.reason, view.patient_notes
@@ -451,6 +469,10 @@ def request(call: Call, of: ChangeRequest, owner: Account, patient: Any = None) 
     return answer
 
 
+def _shown_to(call: Call, view: AppointmentView) -> list[History]:
+    return view.history if call.actor.is_staff else history.patients_part(view.history)
+
+
 def step(call: Call, entry: Any, owner: Account) -> Step:
     made = Step(
         at=local(entry.at, owner),
@@ -460,7 +482,8 @@ def step(call: Call, entry: Any, owner: Account) -> Step:
         to_status=entry.to_status,
         from_start=local_or_none(entry.from_start, owner),
         to_start=local_or_none(entry.to_start, owner),
-        reason=entry.reason,
+        by="patient" if history.is_patients(entry) else "practice",
+        reason=entry.reason if call.actor.is_staff else history.reason_for_patient(entry),
     )
     # Patients see what happened, not which member of staff did it.
     if call.actor.is_staff:

@@ -69,17 +69,7 @@ def list_slots(call: Call, query: SlotsQuery) -> shapes.Slots:
             reject("to", "The end lies before the beginning.")
         found += slots.free_slots(call.session, there, start, end, kind, call.now)
     found.sort(key=lambda slot: (slot.start, slot.doctor.id))
-    return shapes.Slots(
-        slots=[
-            shapes.Slot(
-                doctor=slot.doctor.username,
-                start=shapes.local(slot.start, slot.doctor),
-                end=shapes.local(slot.end, slot.doctor),
-                spots=slot.spots,
-            )
-            for slot in found
-        ]
-    )
+    return shapes.Slots(slots=[shapes.slot(slot) for slot in found])
 
 
 @operation("GET", "/slots/explain", "Why a time is not free", shapes.Explanation, query=ExplainQuery)

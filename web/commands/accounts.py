@@ -143,9 +143,17 @@ def hours_group() -> None:
 @click.option("--to", "end", required=True, type=TimeOfDay(), help="12:00")
 @click.option("--slot", type=click.IntRange(5, 480), help="Minutes of a slot; the doctor's own when left out.")
 @click.option("--capacity", default=1, show_default=True, type=click.IntRange(1, 100), help="Patients a slot.")
+@click.option("--location", default="", help="A place of the practice, in whose time zone they are.")
 @passed
 def hours_add(
-    context: Context, username: str, days: tuple[str, ...], start: time, end: time, slot: int | None, capacity: int
+    context: Context,
+    username: str,
+    days: tuple[str, ...],
+    start: time,
+    end: time,
+    slot: int | None,
+    capacity: int,
+    location: str,
 ) -> None:
     """Add weekly hours, from today on. Prints the event's UID."""
     with context.account(username) as (session, account):
@@ -157,6 +165,7 @@ def hours_add(
             end=end,
             slot=slot or account.slot_minutes,
             capacity=capacity,
+            location=location,
             actor=COMMAND_LINE,
             now=now(),
         )

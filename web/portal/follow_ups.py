@@ -14,7 +14,7 @@ from storage.policy import Actor, can
 from storage.slots import DoctorSlot
 from web import sessions
 from web.forms import Form
-from web.portal.times import Choice
+from web.portal.times import Choice, choice_of
 from web.security import public
 from web.services import now, reading, settings, transaction
 
@@ -72,7 +72,7 @@ def read_wanted(form: Form) -> follow_ups.Wanted | None:
 
 def _days(found: list[DoctorSlot], zone: ZoneInfo) -> list[tuple[Any, list[Choice]]]:
     """(day, its times)."""
-    choices = [Choice(slot.start, slot.end, slot.doctor, slot.spots) for slot in found]
+    choices = [choice_of(slot) for slot in found]
     return [(day, list(times)) for day, times in groupby(choices, lambda each: each.start.astimezone(zone).date())]
 
 
@@ -105,7 +105,7 @@ def _chosen(session: Any, found: FollowUp) -> DoctorSlot:
     if "|" not in value:
         raise InvalidInput("Choose one of the times.")
     for slot in follow_ups.free_times(session, found, now()):
-        if Choice(slot.start, slot.end, slot.doctor, slot.spots).value == value:
+        if choice_of(slot).value == value:
             return slot
     raise SlotTaken()
 

@@ -72,7 +72,7 @@ def _others(session: Any, entry: WaitlistEntry, kind: AppointmentType) -> list[t
     doctors = [each for each in doctors if not entry.doctor_ids or each.id in entry.doctor_ids]
     until = now() + timedelta(days=14)
     found = slots.free_slots(session, doctors, now(), until, kind, now()) if kind.self_booking else []
-    return [times.Choice(slot.start, slot.end, slot.doctor, slot.spots) for slot in found[:_ALTERNATIVES]]
+    return [times.choice_of(slot) for slot in found[:_ALTERNATIVES]]
 
 
 @bp.post("/offer/<token>")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,6 +25,9 @@ class Choice:
     end: datetime
     doctor: Account
     spots: int
+    # As the hours say, with the time zone there
+    location: str
+    zone: tzinfo
 
     @property
     def value(self) -> str:
@@ -63,7 +66,7 @@ def pick(
     zone = zone_of(doctors, clinic)
     today = now.astimezone(zone).date()
     upcoming = slots.next_free(session, doctors, kind, now)
-    following = None if upcoming is None else _choice(upcoming)
+    following = None if upcoming is None else choice_of(upcoming)
     day = max(wanted or (following.start.astimezone(zone).date() if following else today), today)
     first = today + timedelta(days=(day - today).days // STRIP * STRIP)
     start, end = midnight(first, zone), midnight(first + timedelta(days=STRIP), zone)
@@ -84,8 +87,8 @@ def pick(
     )
 
 
-def _choice(slot: DoctorSlot) -> Choice:
-    return Choice(slot.start, slot.end, slot.doctor, slot.spots)
+def choice_of(slot: DoctorSlot) -> Choice:
+    return Choice(slot.start, slot.end, slot.doctor, slot.spots, slot.location, slot.zone)
 
 
 def _distinct(found: Sequence[DoctorSlot]) -> list[Choice]:
@@ -98,7 +101,7 @@ def _distinct(found: Sequence[DoctorSlot]) -> list[Choice]:
         known = best.get(slot.start)
         if known is None or free[slot.doctor.id] > free[known.doctor.id]:
             best[slot.start] = slot
-    return [_choice(best[start]) for start in sorted(best)]
+    return [choice_of(best[start]) for start in sorted(best)]
 
 
 def _parts(choices: Sequence[Choice], zone: ZoneInfo) -> list[tuple[str, list[Choice]]]:
