@@ -114,3 +114,23 @@ def moved(
 def of_appointment(session: Session, appointment_id: UUID) -> Sequence[History]:
     """All steps, the oldest first."""
     return session.scalars(select(History).where(History.appointment_id == appointment_id).order_by(History.id)).all()
+
+
+# What the practice arranges for itself, and what of its reasons is the patient's business.
+_OURS = frozenset({"kept", "restored"})
+_TOLD = frozenset({"cancel", "cancelled"})
+
+
+def patients_part(steps: Sequence[History]) -> list[History]:
+    """The steps that a patient sees."""
+    return [step for step in steps if step.action not in _OURS]
+
+
+def reason_for_patient(step: History) -> str:
+    """Their own words, and why the practice cancelled; other reasons are notes of the staff."""
+    return step.reason if step.actor == "patient" or step.action in _TOLD else ""
+
+
+def is_patients(step: History) -> bool:
+    """Whether the patient did it, or somebody with the link in a mail to them."""
+    return step.actor == "patient"

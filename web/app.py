@@ -10,7 +10,7 @@ from flask import Flask
 from storage.db import Database
 from storage.settings import Settings
 from web import errors, layout, logs, security, words
-from web.clinic import admin, analytics, devices, house_rules, no_shows, notices, phone, schedule
+from web.clinic import admin, analytics, bulk, devices, house_rules, no_shows, notices, phone, schedule
 from web.clinic import calendar as doctor_calendar
 from web.clinic import follow_ups as doctor_follow_ups
 from web.clinic import history as doctor_history
@@ -41,6 +41,7 @@ _PAGES = (
     doctor_leave,
     doctor_history,
     doctor_requests,
+    bulk,
     devices,
     phone,
     notices,

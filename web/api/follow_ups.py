@@ -100,17 +100,7 @@ def read_follow_up(call: Call, id: UUID) -> FollowUpOut:
 )
 def list_follow_up_slots(call: Call, id: UUID) -> shapes.Slots:
     found = follow_ups.free_times(call.session, _found(call, id, "follow_up.read"), call.now)
-    return shapes.Slots(
-        slots=[
-            shapes.Slot(
-                doctor=slot.doctor.username,
-                start=shapes.local(slot.start, slot.doctor),
-                end=shapes.local(slot.end, slot.doctor),
-                spots=slot.spots,
-            )
-            for slot in found
-        ]
-    )
+    return shapes.Slots(slots=[shapes.slot(slot) for slot in found])
 
 
 @operation(

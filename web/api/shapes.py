@@ -236,6 +236,23 @@ class Requests(Reply):
     requests: list[Request]
 
 
+class BulkVisit(Reply):
+    appointment: UUID
+    recurrence_id: str
+    start: datetime
+    outcome: Literal["moved", "cancelled", "asked", "kept"] = Field(
+        description="asked: the patient is to choose another time."
+    )
+    new_start: datetime | None
+    doctor: str = Field(description="With whom it is then.")
+    because: Because | None = Field(description="Why it cannot be moved.")
+
+
+class Bulk(Reply):
+    token: str = Field(description="Of what is shown: to be sent when it is to be done.")
+    visits: list[BulkVisit]
+
+
 class Appointment(Reply):
     """Times and stamps are those of the next open visit, or of the last one."""
 
