@@ -23,6 +23,7 @@ _DONE = {
     "no-show": "Did not come",
     "cancel": "Cancelled",
     "rebook": "Booked again",
+    "undo": "Taken back",
 }
 
 
