@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from ical import guard, recurrence
 from ical.errors import Conflict, InvalidCalendarData, InvalidInput, Refusal, SlotTaken, TooManyInstances
-from ical.lines import Component
-from ical.rrule import normalise, read_rule
-from ical.times import set_time, utc_text
+from ical.lines import Component, Line
+from ical.rrule import Rule, ending, read_rule
+from ical.times import instant, read_time, set_time, utc_text
 from ical.vcalendar import vcalendar
 
 Action = Literal["keep", "skip", "move"]
@@ -95,9 +95,9 @@ def planned(
     calendar = vcalendar(event)
     try:
         rule = read_rule(rrule)
-        if rule.count is None and not rule.until:
-            until = max(horizon, start + length) - timedelta(seconds=1)
-            event.set("RRULE", f"{normalise(rrule)};UNTIL={utc_text(until)}")
+        if rule.count is None:
+            until = _until(rule, zone) or max(horizon, start + length) - timedelta(seconds=1)
+            event.set("RRULE", ending(rrule, until=utc_text(until)))
         guard.check_object(calendar, "VEVENT")
         last = recurrence.last_end(calendar, zone) or start + length
         found = recurrence.occurrences(calendar, zone, start, last, limit=MOST)
@@ -108,6 +108,16 @@ def planned(
     if not found:
         raise InvalidInput("The repetition ends before its first appointment.", field="rrule")
     return event.value("RRULE") or "", [Planned(each.recurrence_id, each.start, each.end) for each in found]
+
+
+def _until(rule: Rule, zone: ZoneInfo) -> datetime | None:
+    """The end of the rule. A day is meant to its end, which apps know only of an instant (RFC 5545 §3.3.10)."""
+    if not rule.until:
+        return None
+    value = read_time(Line("UNTIL", rule.until), zone)
+    if isinstance(value, datetime):
+        return instant(value, zone)
+    return instant(value + timedelta(days=1), zone) - timedelta(seconds=1)
 
 
 def preview(wanted: Sequence[Planned], decisions: Mapping[str, Decision], times: Times) -> list[Outlook]:
