@@ -36,10 +36,10 @@ def api(database: Database, serve: Callable[..., Any]) -> tuple[str, dict[str, s
     return f"{serve(database.settings).url}/api/v1", {"Authorization": f"Bearer {token}"}
 
 
-def all_at_once(count: int, call: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+def all_at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
     barrier = threading.Barrier(count)
 
-    def one(number: int) -> httpx.Response:
+    def one(number: int) -> Any:
         barrier.wait(timeout=60)
         return call(number)
 
@@ -66,19 +66,31 @@ def test_of_many_bookings_of_one_slot_exactly_capacity_succeed(
         assert integrity(database, session, datetime.now(UTC)) == []
 
 
-def test_twenty_posts_with_one_key_are_one_booking(api: tuple[str, dict[str, str]]) -> None:
+@pytest.mark.parametrize("keys", [4, pytest.param(500, marks=pytest.mark.soak)])
+def test_twenty_posts_with_one_key_are_one_booking(api: tuple[str, dict[str, str]], keys: int) -> None:
     url, headers = api
-    start = (next_monday() + timedelta(hours=10)).isoformat()
-    body = {"doctor": "lee", "start": start, "patient": {"name": "Maria Huber", "email": "maria@mail.example"}}
+    # As many as there is room for in one week's three hours
+    room = 9 * CAPACITY
 
-    def book(_number: int) -> httpx.Response:
-        return httpx.post(f"{url}/appointments", json=body, headers={**headers, "Idempotency-Key": "one"}, timeout=120)
+    def book(client: httpx.Client, key: int) -> httpx.Response:
+        start = next_monday() + timedelta(weeks=key // room, hours=9, minutes=20 * (key % room // CAPACITY))
+        patient = {"name": f"Patient {key}", "email": f"p{key}@mail.example"}
+        body = {"doctor": "lee", "start": start.isoformat(), "patient": patient}
+        return client.post(f"{url}/appointments", json=body, headers={**headers, "Idempotency-Key": f"key-{key}"})
 
-    answers = all_at_once(20, book)
-    assert {answer.status_code for answer in answers} == {201}
-    assert len({answer.text for answer in answers}) == 1
-    listed = httpx.get(f"{url}/appointments", headers=headers).json()["appointments"]
-    assert len(listed) == 1
+    def book_all(_number: int) -> list[httpx.Response]:
+        with httpx.Client(timeout=120) as client:
+            return [book(client, key) for key in range(keys)]
+
+    answers = all_at_once(20, book_all)
+    for of_one_key in zip(*answers, strict=True):
+        assert {answer.status_code for answer in of_one_key} == {201}
+        assert len({(answer.text, answer.headers["ETag"]) for answer in of_one_key}) == 1
+        # Whoever came first did the work; the others were told of it.
+        assert sum("Idempotency-Replayed" not in answer.headers for answer in of_one_key) == 1
+    listed = httpx.get(f"{url}/appointments", params={"limit": 500}, headers=headers).json()["appointments"]
+    assert len(listed) == keys
+    print(f"20 threads x {keys} keys: {len(listed)} appointments")
 
 
 def test_two_moves_of_one_version_have_one_winner(api: tuple[str, dict[str, str]]) -> None:
