@@ -9,7 +9,7 @@ from datetime import datetime
 from storage import leases
 from storage.db import Database
 from storage.settings import Settings
-from tasks import follow_ups, no_shows, outbox, recurrence, reminders, requests, waitlist
+from tasks import follow_ups, holidays, no_shows, outbox, recurrence, reminders, requests, waitlist
 
 Clock = Callable[[], datetime]
 
@@ -18,7 +18,7 @@ Clock = Callable[[], datetime]
 class Job:
     """`run` does one pass; `is_due` says, without writing, whether there is anything to do; `every` is in seconds."""
 
-    run: Callable[[Database, Settings, Clock], int]
+    run: Callable[[Database, Settings, Clock], object]
     is_due: Callable[[Database, datetime], bool]
     every: float
 
@@ -30,19 +30,20 @@ JOBS = {
     "no-shows": Job(no_shows.run, no_shows.is_due, 900),
     "freed": Job(waitlist.run_freed, waitlist.is_freed, 2),
     "waitlist": Job(waitlist.run, waitlist.is_due, 60),
-    "follow_ups": Job(follow_ups.run, follow_ups.is_due, 3600),
-    "recurrence": Job(recurrence.run, recurrence.is_due, 86_400),
+    "follow-ups": Job(follow_ups.run, follow_ups.is_due, 3600),
+    "holidays": Job(holidays.run, holidays.is_due, 60),
+    "recurrence": Job(recurrence.run, recurrence.is_due, 3600),
 }
 
 _HOLDER = f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def run_once(name: str, db: Database, settings: Settings, clock: Clock) -> int:
+def run_once(name: str, db: Database, settings: Settings, clock: Clock) -> object:
     """One pass of a job, now, whoever else may be at it. Returns what its `run` does. KeyError for an unknown name."""
     return JOBS[name].run(db, settings, clock)
 
 
-def tick(name: str, db: Database, settings: Settings, clock: Clock) -> int | None:
+def tick(name: str, db: Database, settings: Settings, clock: Clock) -> object:
     """One pass if there is something to do and nobody has made one within `every`; None otherwise."""
     job = JOBS[name]
     if not job.is_due(db, clock()):

@@ -19,7 +19,7 @@ from web.commands import accounts, data, setup
 from web.commands.common import Context, Failure, Group, console, passed, public_url_problem
 from web.wsgi import create_wsgi, utc_now
 
-TASKS = ("reminders", "outbox", "waitlist", "recurrence", "no-shows")
+TASKS = ("reminders", "outbox", "waitlist", "recurrence", "no-shows", "follow-ups")
 
 
 @click.group(cls=Group)
@@ -141,7 +141,9 @@ def _with_broker(context: Context) -> Any:
 def run(context: Context, task: str) -> None:
     """Do one pass of a periodic task now."""
     logs.set_up(context.settings)
-    tasks.runner.run_once(task, context.db, context.settings, utc_now)
+    done = tasks.runner.run_once(task, context.db, context.settings, utc_now)
+    if task == "recurrence":
+        console.print(f"{done}.", markup=False, soft_wrap=True)
 
 
 for each in (
@@ -149,6 +151,7 @@ for each in (
     accounts.user,
     accounts.resource,
     accounts.hours_group,
+    holidays.holidays_group,
     accounts.app_password,
     accounts.token,
     accounts.feed,
