@@ -1,10 +1,11 @@
 """Rooms, machines, assistants and several doctors: booked with the appointment, all of them or none."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import select, update
 
 from ical.errors import Forbidden, InvalidInput, Refusal, SlotTaken
 from storage import (
@@ -16,7 +17,9 @@ from storage import (
     edits,
     lifecycle,
     objects,
+    participants,
     resources,
+    undo,
 )
 from storage.models import Account, Audit, CalendarObject, Claim, History, Occurrence
 from storage.policy import Actor
@@ -425,3 +428,56 @@ def event(uid: str, start: datetime, end: datetime) -> str:
         f"UID:{uid}\r\nDTSTAMP:20261101T000000Z\r\nDTSTART:{start:%Y%m%dT%H%M%SZ}\r\nDTEND:{end:%Y%m%dT%H%M%SZ}\r\n"
         "SUMMARY:Painters\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
     )
+
+
+def test_an_offer_keeps_the_room_until_it_is_answered(practice: Practice) -> None:
+    room = add(practice, "room-1")
+    need(practice, ["room-1"])
+    with practice.writing() as session:
+        kind = appointment_types.get(session, "consultation")
+        kept = booking.hold(session, practice.lee, at(12), kind, actor=DESK, now=practice.now)
+        session.execute(update(Claim).where(Claim.ticket == kept.id).values(kind="offer"))
+    assert tried(practice, at(12), practice.smith, name="C D") == "slot_taken"
+    with practice.writing() as session:
+        claims.release(session, ticket=kept.id)
+    assert claimed(practice, room) == []
+
+
+def test_a_colleague_takes_the_visit_over_with_its_room(practice: Practice) -> None:
+    room = add(practice, "room-1")
+    booked = book(practice, at(12), practice.lee, practice.smith, together=True, resources=("room-1",))
+    with practice.writing() as session:
+        smith = session.get_one(Account, practice.smith.id)
+        lifecycle.reschedule(session, booked.appointment.id, at(13), actor=DESK, now=practice.now, doctor=smith)
+    assert claimed(practice, room) == [(at(13), at(13, 20))]
+    with practice.db.reading() as session:
+        left = participants.of_appointment(session, booked.appointment.id)
+        assert [each.account.username for each in left] == ["room-1"], "nobody takes part twice"
+    assert [obj.kind for obj in shown(practice, practice.smith)] == ["appointment"]
+    assert shown(practice, practice.lee) == [] and len(shown(practice, room.account)) == 1
+    assert tried(practice, at(12), practice.lee, name="C D") == "booked"
+
+
+def test_an_undo_brings_back_the_room(practice: Practice) -> None:
+    room = add(practice, "room-1")
+    booked = book(practice, at(12), resources=("room-1",))
+    practice.now += timedelta(hours=1)
+    with practice.writing() as session:
+        lifecycle.cancel(session, booked.appointment.id, actor=DESK, now=practice.now, by="patient")
+    assert claimed(practice, room) == []
+    with practice.writing() as session:
+        undo.undo(session, booked.appointment.id, actor=DESK, now=practice.now)
+    assert claimed(practice, room) == [(at(12), at(12, 20))]
+
+
+def test_a_booking_without_a_room_asks_nothing_more_of_the_database(practice: Practice) -> None:
+    """What nobody uses costs nobody anything."""
+    said: list[str] = []
+    with practice.writing() as session:
+        new = drafts.NewAppointment(
+            at(12), appointment_types.get(session, "consultation"), practice.patient(session, "Maria Huber")
+        )
+        connection = session.connection()
+        sqlalchemy_event.listen(connection, "before_cursor_execute", lambda *given: said.append(given[2]))
+        booking.book(session, [practice.lee], new, actor=practice.visitor, now=practice.now)
+    assert not [text for text in said if "appointment_resource" in text]
