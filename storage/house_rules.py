@@ -15,6 +15,14 @@ from storage import audit
 from storage.models import Practice
 
 _ONLY = 1
+# The first rule of each group, and the group's title.
+GROUPS = {
+    "no_show_limit": "Missed appointments",
+    "half_days_meet_at": "Leave and follow-ups",
+    "late_changes": "What patients ask for",
+    "offer_quiet_from": "Waitlist",
+    "travel_minutes": "Places",
+}
 _READ = "house rules"
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import time
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import pytest
 
 from caldav_bridge import properties
 from storage import policy
+from storage.house_rules import HouseRules
 from storage.settings import Settings
 from web.api.operations import OPERATIONS
 from web.cli import main
@@ -35,6 +37,19 @@ def test_every_documented_setting_exists() -> None:
     text = (REFERENCE / "settings.md").read_text()
     known = {f"CLINICDAV_{name.upper()}" for name in Settings.model_fields}
     assert sorted(set(re.findall(r"`(CLINICDAV_[A-Z_]+)`", text)) - known) == []
+
+
+def test_every_house_rule_is_documented_with_its_default() -> None:
+    text = (REFERENCE / "house-rules.md").read_text()
+    rows = [f"| `{name}` | {_said(field.default)} |" for name, field in HouseRules.model_fields.items()]
+    assert [row for row in rows if row not in text] == []
+    assert text.count("\n| `") == len(rows)
+
+
+def _said(default: object) -> str:
+    if default in (None, ""):
+        return ""
+    return f"`{default:%H:%M}`" if isinstance(default, time) else f"`{str(default).lower()}`"
 
 
 def test_every_command_and_option_is_documented() -> None:

@@ -1,5 +1,6 @@
 """The page of house rules, made from their declarations: a new rule needs no form of its own."""
 
+from datetime import time
 from typing import Any, Literal, get_args, get_origin
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -8,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from ical.errors import InvalidInput
 from storage import house_rules
-from storage.house_rules import HouseRules
+from storage.house_rules import GROUPS, HouseRules
 from web.forms import Form
 from web.security import policy
 from web.services import now, reading, transaction
@@ -16,6 +17,8 @@ from web.services import now, reading, transaction
 bp = Blueprint("house_rules", __name__, url_prefix="/admin/rules")
 
 Page = str | Response | tuple[str, int]
+_KINDS: dict[Any, str] = {bool: "tick", int: "number", time: "time"}
+_LONGEST_LINE = 100
 
 
 @bp.route("/", methods=["GET", "POST"])
@@ -40,7 +43,7 @@ def rules() -> Page:
 
 def _page(form: Form, status: int = 200) -> Page:
     shown = [(name, _kind(field), field, _options(field)) for name, field in HouseRules.model_fields.items()]
-    return render_template("admin/rules.html", form=form, rules=shown), status
+    return render_template("admin/rules.html", form=form, rules=shown, groups=GROUPS), status
 
 
 def _read(form: Form, name: str, field: FieldInfo) -> Any:
@@ -53,6 +56,8 @@ def _read(form: Form, name: str, field: FieldInfo) -> Any:
             return form.number(name, 0, 999_999, required="" if _is_optional(field) else "Enter a number.")
         case "time":
             return form.time(name, required="" if _is_optional(field) else "Enter a time like 09:30.")
+        case "line":
+            return form.text(name)
     return form.paragraph(name)
 
 
@@ -60,7 +65,10 @@ def _kind(field: FieldInfo) -> str:
     plain = _plain(field)
     if get_origin(plain) is Literal:
         return "choice"
-    return {"bool": "tick", "int": "number", "time": "time"}.get(getattr(plain, "__name__", ""), "text")
+    if plain is str:
+        most = max((getattr(limit, "max_length", 0) for limit in field.metadata), default=0)
+        return "paragraph" if most > _LONGEST_LINE else "line"
+    return _KINDS[plain]
 
 
 def _options(field: FieldInfo) -> list[tuple[str, str]]:
