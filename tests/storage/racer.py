@@ -5,16 +5,31 @@ The naive mode is the control: it looks for a free time and then takes it, as on
 
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select, text
 
 from ical.errors import Refusal
-from storage import accounts, appointment_types, booking, collections, drafts, edits, lifecycle, settling
-from storage.db import Database
-from storage.models import CalendarObject, Visit
+from storage import (
+    accounts,
+    appointment_types,
+    booking,
+    collections,
+    drafts,
+    edits,
+    lifecycle,
+    offers,
+    requests,
+    settling,
+    undo,
+    waitlist,
+)
+from storage.db import Database, SerializationFailure
+from storage.models import CalendarObject, Offer, Visit
 from storage.policy import Actor
 from storage.settings import Settings
+from storage.wanted import Wanted
 
 OPENING = datetime(2026, 11, 23, 7, tzinfo=UTC)
 NOW = OPENING - timedelta(days=3)
@@ -34,11 +49,14 @@ def run(settings: Settings, mode: str, attempts: int, seed: int) -> Counter[str]
 
 def attempt(db: Database, rng: random.Random) -> str:
     start = OPENING + timedelta(minutes=5 * rng.randrange(96))
-    path = rng.choice((book, book, book, hold_and_book, move, cancel, drag, delete))
+    path = rng.choice((book, book, book, hold_and_book, book_series, ask, offer, move, move_back, cancel, drag, delete))
     try:
         path(db, rng, start)
     except Refusal as refusal:
         return refusal.code
+    except SerializationFailure:
+        # Whoever calls tries again (web.api.operations, caldav_bridge.app).
+        return "again"
     return path.__name__
 
 
@@ -59,6 +77,46 @@ def hold_and_book(db: Database, rng: random.Random, start: datetime) -> None:
     else:
         with db.transaction() as session:
             booking.release_hold(session, kept.id)
+
+
+def book_series(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        lee, new = wish(session, rng, start)
+        new = replace(new, rrule="FREQ=DAILY;COUNT=3", on_conflict=rng.choice(("refuse", "skip", "move")))
+        booking.book(session, [lee], new, actor=actor(rng), now=NOW)
+
+
+def ask(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        lee, new = wish(session, rng, start)
+        new = replace(new, kind=appointment_types.get(session, "race_asked"))
+        booked = booking.book(session, [lee], new, actor=actor(rng), now=NOW)
+        assert booked.request is not None
+        request = booked.request.id
+    with db.transaction() as session:
+        decide = rng.choice((requests.approve, requests.approve, requests.reject))
+        decide(session, request, actor=desk(), now=NOW)
+
+
+def offer(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        lee, new = wish(session, rng, start)
+        asked = Wanted([lee], new.kind, start.date(), start.date())
+        entry = waitlist.join(session, new.patient, asked, actor=desk(), now=NOW)
+        made = offers.offer_by_hand(session, entry, lee, start, actor=desk(), now=NOW).id
+    with db.transaction() as session:
+        made = session.get_one(Offer, made)
+        if rng.random() < 0.7:
+            offers.accept(session, made, actor=actor(rng), now=NOW)
+        else:
+            offers.decline(session, made, actor=actor(rng), now=NOW, leave=True)
+
+
+def move_back(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        visit = some_visit(session, rng)
+        if visit is not None:
+            undo.undo(session, visit.appointment_id, actor=desk(), now=NOW)
 
 
 def move(db: Database, rng: random.Random, start: datetime) -> None:
@@ -112,6 +170,10 @@ def some_object(session, rng):
     asked = select(CalendarObject).where(CalendarObject.kind == "appointment", CalendarObject.deleted.is_(False))
     found = session.scalars(asked).all()
     return rng.choice(found) if found else None
+
+
+def desk() -> Actor:
+    return Actor("account", "receptionist", 99, "desk", via="race", label="desk")
 
 
 def actor(rng: random.Random) -> Actor:

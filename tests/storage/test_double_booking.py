@@ -34,12 +34,14 @@ def test_no_overlap_whoever_books_and_by_whatever_path(practice, attempts):
     with practice.writing() as session:
         for code, minutes in KINDS.items():
             appointment_types.create(session, code, now=practice.now, name=code, minutes=minutes)
+        appointment_types.create(session, "race_asked", now=practice.now, name="Asked", minutes=15, approval=True)
     outcomes = race(practice.db, "real", attempts)
     print(f"{attempts} attempts by {RACERS} processes on {practice.db.dialect}: {dict(outcomes)}")
     assert sum(outcomes.values()) >= attempts // RACERS * RACERS
     assert outcomes["slot_taken"] > 0
     assert outcomes["book"] > 0
-    assert outcomes["drag"] > 0
+    for path in ("drag", "book_series", "ask", "offer", "move_back"):
+        assert outcomes[path] > 0, path
     with practice.db.reading() as session:
         claims = session.execute(
             select(Claim.resource_id, Claim.seat, Claim.start, Claim.end).order_by(
