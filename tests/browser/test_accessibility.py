@@ -28,6 +28,7 @@ PAGES = {
         f"{CALENDAR}?view=day",
         "/appointments/doctor/schedule/",
         "/appointments/doctor/waitlist/",
+        "/appointments/series/",
         "/devices/",
         "/devices/apple/",
         "/devices/google/",
