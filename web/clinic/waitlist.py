@@ -24,7 +24,7 @@ from web.wishes import WishForm
 bp = Blueprint("doctor_waitlist", __name__, url_prefix="/appointments/doctor/waitlist")
 
 Page = str | Response | tuple[str, int]
-_PROPOSED = 10
+_PROPOSED = 8
 
 
 @bp.get("/")
@@ -103,7 +103,7 @@ def _entry_page(session: Any, found: WaitlistEntry, form: Form, status: int = 20
     people = waitlist.people(session, [found])
     mine = doctors.visible(session, "waitlist.offer")
     ids = {doctor.id for doctor in mine}
-    suiting = [slot for slot in matches.suiting(session, found, now()) if slot.doctor.id in ids]
+    suiting = [slot for slot in matches.suiting(session, found, now()) if slot.doctor.id in ids][:_PROPOSED]
     text = render_template(
         "doctor/waitlist_entry.html",
         entry=found,

@@ -11,7 +11,10 @@
     const running = box.querySelector(".running");
     const tick = () => {
       const seconds = Math.max(0, Math.round((end - (Date.now() - skew)) / 1000));
-      left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
+      const minutes = Math.floor(seconds / 60);
+      left.textContent = minutes < 60
+        ? `${minutes}:${String(seconds % 60).padStart(2, "0")} left`
+        : `${Math.floor(minutes / 60)} h ${minutes % 60} min left`;
       if (seconds > 0) return;
       clearInterval(timer);
       running.hidden = true;
