@@ -53,7 +53,8 @@ def _read(form: Form, name: str, field: FieldInfo) -> Any:
         case "choice":
             return form.choice(name, [value for value, _label in _options(field)])
         case "number":
-            return form.number(name, 0, 999_999, required="" if _is_optional(field) else "Enter a number.")
+            low, high = (_limit(field, name) for name in ("ge", "le"))
+            return form.number(name, low, high, required="" if _is_optional(field) else "Enter a number.")
         case "time":
             return form.time(name, required="" if _is_optional(field) else "Enter a time like 09:30.")
         case "line":
@@ -66,8 +67,7 @@ def _kind(field: FieldInfo) -> str:
     if get_origin(plain) is Literal:
         return "choice"
     if plain is str:
-        most = max((getattr(limit, "max_length", 0) for limit in field.metadata), default=0)
-        return "paragraph" if most > _LONGEST_LINE else "line"
+        return "paragraph" if _limit(field, "max_length") > _LONGEST_LINE else "line"
     return _KINDS[plain]
 
 
@@ -76,6 +76,11 @@ def _options(field: FieldInfo) -> list[tuple[str, str]]:
     labels: dict[str, str] = (field.json_schema_extra or {}).get("labels", {})  # type: ignore[union-attr, assignment]
     values = get_args(plain) if get_origin(plain) is Literal else ()
     return [(value, labels.get(value, value.replace("_", " ").capitalize())) for value in values]
+
+
+def _limit(field: FieldInfo, name: str) -> int:
+    """What was declared as ge, le or max_length; 0 where nothing was."""
+    return max((getattr(limit, name, 0) for limit in field.metadata), default=0)
 
 
 def _is_optional(field: FieldInfo) -> bool:
