@@ -34,6 +34,34 @@ def test_what_leads_where(status, action):
         assert after(status, action) == expected
 
 
+# What a patient may bring about; the rest is for staff, or leads nowhere.
+BY_PATIENT = {
+    pair: "cancelled_patient" if pair[1] == "cancel" else status
+    for pair, status in LEGAL.items()
+    if pair[0] != "in_progress" and pair[1] != "rebook"
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_what_leads_where_for_a_patient(status, action):
+    expected = BY_PATIENT.get((status, action))
+    if expected is None:
+        with pytest.raises(IllegalTransition):
+            after(status, action, "patient")
+    else:
+        assert after(status, action, "patient") == expected
+
+
+def test_every_status_is_reached_and_left_as_it_should_be():
+    reached = {"scheduled", *LEGAL.values(), *BY_PATIENT.values()}
+    assert reached == set(STATUSES)
+    ends = {status for status in STATUSES if all(to == status for (of, _), to in LEGAL.items() if of == status)}
+    assert ends == set(), "from every status a way leads on, if only to book again"
+    assert {status for status, action in LEGAL if action == "rebook"} == TERMINAL
+    assert {status for status, action in LEGAL if action == "cancel"} == ACTIVE - TERMINAL
+
+
 def test_who_cancels_is_remembered():
     assert after("confirmed", "cancel", "patient") == "cancelled_patient"
     assert after("confirmed", "cancel", "doctor") == "cancelled_doctor"
