@@ -15,11 +15,11 @@ from storage import audit
 from storage.db import Database
 from storage.settings import Settings
 from web import logs, server
-from web.commands import accounts, data, setup
+from web.commands import accounts, data, holidays, setup
 from web.commands.common import Context, Failure, Group, console, passed, public_url_problem
 from web.wsgi import create_wsgi, utc_now
 
-TASKS = ("reminders", "outbox", "waitlist", "recurrence", "no-shows", "follow-ups")
+TASKS = ("reminders", "outbox", "waitlist", "recurrence", "no-shows", "holidays", "follow-ups")
 
 
 @click.group(cls=Group)
