@@ -79,12 +79,30 @@ def _confirmed(m: Message) -> _Parts:
 
 
 def _changed(m: Message) -> _Parts:
+    if m.by_law:
+        return _Parts(
+            subject=f"Your appointment stays on {brief(m.times[0])}: the clocks are changed",
+            lines=("a law changes the clocks where your appointment takes place. What they show then stays the same.",),
+            facts=_facts(m),
+            button="See, move or cancel",
+            link=m.link,
+            after=("The attached file puts your calendar right.",),
+            short=f"{m.clinic}: the clocks are changed by law; your appointment stays on {brief(m.times[0])}. {m.link}",
+        )
     was = (("Before", f"{m.was:%A}, {m.was.day} {m.was:%B %Y}, {m.was:%H:%M}"),) if m.was else ()
+    many = len(m.times) > 1
+    moved = (
+        "your appointments have new times. These are all that are to come:"
+        if many
+        else "your appointment has a new time."
+    )
     return _Parts(
-        subject=f"Your appointment is now on {brief(m.times[0])}",
+        subject=f"Your appointments at {m.clinic} have new times"
+        if many
+        else f"Your appointment is now on {brief(m.times[0])}",
         lines=(
-            *(("another doctor sees you at your appointment.",) if m.handed_over else ()),
-            *(("your appointment has a new time.",) if m.was or not m.handed_over else ()),
+            *((f"another doctor sees you at your appointment{'s' if many else ''}.",) if m.handed_over else ()),
+            *((moved,) if m.was or many or not m.handed_over else ()),
             *_said(m),
         ),
         facts=(*_facts(m), *was),
@@ -128,7 +146,7 @@ def _joined(m: Message) -> _Parts:
         lines=(
             f"you are on the waitlist{f' of {m.doctor}' if m.doctor else ''}.",
             "As soon as a time that suits you becomes free, we keep it for you for a while and send you a link."
-            " Whoever has waited longest is asked first.",
+            " The urgent are asked first, then whoever has waited longest.",
         ),
         button="See or leave the waitlist" if m.link else "",
         link=m.link,
