@@ -9,7 +9,7 @@ from sqlalchemy import select
 from ical.errors import IllegalTransition, InvalidInput, SeriesConflict
 from ical.series import Decision
 from ical.times import utc_text
-from storage import lifecycle, series_changes
+from storage import lifecycle, outbox, series_changes
 from storage.models import Appointment, History, Reminder, Visit
 from storage.policy import SYSTEM
 from storage.series_changes import Wish
@@ -188,3 +188,18 @@ def test_nothing_to_move_is_refused(practice, at):
     practice.now = at(9, day=30)
     with pytest.raises(IllegalTransition):
         change(practice, booked, at(10, day=31))
+
+
+def test_one_mail_puts_the_patient_s_calendar_right_for_both_parts(practice, at):
+    booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=4")
+    third, fourth = (visit.recurrence_id for visit in practice.visits(booked)[2:])
+    skip = {fourth: Decision("skip")}
+    change(practice, booked, at(10, day=14), recurrence_id=third, following=True, decisions=skip)
+    leases = outbox.claim_due(practice.db, practice.now, 10, 60)
+    with practice.writing() as session:
+        messages = [outbox.message(session, lease, practice.now) for lease in leases]
+    confirmed, changed = (each for each in messages if isinstance(each, outbox.Message))
+    assert [time.start for time in changed.times] == [at(10, day=14)]
+    (other,) = changed.others
+    assert "UNTIL=" in other
+    assert other.count("BEGIN:VEVENT") == 1
