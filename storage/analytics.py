@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from ical import status
 from storage import local_time, working_minutes
 from storage.local_time import PERIODS, Days
-from storage.models import Account, Appointment, AppointmentType, History, Visit, WaitlistEntry
+from storage.models import Account, Appointment, AppointmentType, History, Occurrence, Visit, WaitlistEntry
 from storage.settings import Settings
 from storage.sql import epoch
 
@@ -162,6 +162,13 @@ def figures(session: Session, asked: Asked) -> Table:
         total.available = sum(seconds for _key, seconds in _available(session, asked, "", days, settings))
     rows = [sums[key].figures(key, names.label(key), asked) for key in sorted(sums, key=names.order)]
     return Table(rows, total.figures("total", "Total", asked, total=True))
+
+
+def locations(session: Session, doctor_ids: Sequence[int]) -> list[str]:
+    """Where these doctors work, as figures by location call it."""
+    settings = session.info["settings"]
+    asked = select(Occurrence.location).where(Occurrence.kind == "hours", Occurrence.owner_id.in_(doctor_ids))
+    return sorted({place or settings.clinic_name for place in session.scalars(asked.distinct())})
 
 
 # The questions

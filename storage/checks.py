@@ -7,7 +7,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, aliased
 
 from ical import status, timezones
-from storage import audit
+from storage import audit, clock_changes, horizon
 from storage.db import Database, DatabaseUnavailable
 from storage.models import Account, Appointment, CalendarObject, Claim, Collection, Occurrence, OutboxMessage, Visit
 
@@ -92,6 +92,13 @@ def integrity(db: Database, session: Session, now: datetime) -> list[str]:
         .distinct()
     )
     problems += [f"Appointment {each} is to come and holds no minutes." for each in unclaimed.all()[:20]]
+    early, outdated = horizon.ending_early(session, now), clock_changes.count(session)
+    if early:
+        problems.append(f"{early} repeating entries end too early in the table: run clinicdav run recurrence.")
+    if outdated:
+        problems.append(
+            f"{outdated} entries follow other time zone rules than the installed: run clinicdav run recurrence."
+        )
     broken_row = audit.first_broken(session)
     if broken_row is not None:
         problems.append(f"The audit was changed: row {broken_row} does not fit those before it.")

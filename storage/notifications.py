@@ -50,12 +50,14 @@ def changed(
     bulk: UUID | None = None,
     handed_over: bool = False,
     gone: Iterable[Visit] = (),
+    by_law: bool = False,
 ) -> None:
     """These visits have another time (or doctor) than the patient was told: one message. Nothing for past ones.
 
     `bulk`: the action at once whose words go with it; `handed_over`: another doctor sees them; `gone` are not in the
-    list of what is to come any more, and no message of their own says so."""
-    more = {"bulk": str(bulk) if bulk else "", "handed_over": handed_over}
+    list of what is to come any more, and no message of their own says so; `by_law`: the clocks were changed, and what
+    they show at the visit stays."""
+    more = {"bulk": str(bulk) if bulk else "", "handed_over": handed_over, "by_law": by_law}
     _send_coming(session, "appointment_changed", appointment, visits, now, more)
     for visit in gone:
         _told(visit)
@@ -163,7 +165,7 @@ def _send_coming(
     coming = sorted((visit for visit in visits if visit.start > now), key=lambda visit: visit.start)
     if coming:
         whole = len(coming) > 1
-        was = None if whole else coming[0].told_start
+        was = None if whole or more.get("by_law") else coming[0].told_start
         _send(session, template, appointment, coming[0], now, was=was, more={**more, "whole": whole})
     for visit in visits:
         _told(visit)

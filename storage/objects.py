@@ -312,12 +312,12 @@ def touch(session: Session, obj: CalendarObject, write: Write) -> None:
 
 
 def extend(session: Session, obj: CalendarObject, calendar: Component, write: Write) -> None:
-    """Expand an open-ended object up to today's horizon; its text and ETag stay as they are."""
+    """Expand an object anew, up to today's horizon; its text and ETag stay as they are."""
     collection = session.get_one(Collection, obj.collection_id)
     owner = session.get_one(Account, collection.owner_id)
     lock_people(session, collection, obj.href)
     expansion = occurrences.expand(calendar, owner, write.now)
-    obj.expanded_from, obj.expanded_until = expansion.start, expansion.end
+    obj.expanded_from, obj.expanded_until, obj.tzdata = expansion.start, expansion.end, tzdata.version()
     session.flush()
     occurrences.replace(session, obj, owner, expansion, new=False)
     if obj.kind == "appointment":

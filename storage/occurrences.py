@@ -4,7 +4,7 @@ An open-ended series is expanded from a year ago to two years ahead and extended
 that is answered exactly by expanding the few objects concerned, there and then.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -80,6 +80,9 @@ def expand(calendar: Component, owner: Account, now: datetime) -> Expansion:
         first = _first_start(calendar, owner)
         if last - first <= AHEAD + BEHIND:
             return Expansion(recurrence.occurrences(calendar, zone, first, last, limit=_MOST_ROWS))
+        if last <= end:
+            # Nothing comes after these: never to be extended again.
+            return Expansion(recurrence.occurrences(calendar, zone, start, end, limit=_MOST_ROWS), start, _END)
     return Expansion(recurrence.occurrences(calendar, zone, start, end, limit=_MOST_ROWS), start, end)
 
 
@@ -242,13 +245,3 @@ def fresh(obj: CalendarObject, owner: Account, start: datetime, end: datetime) -
     """The occurrences of one object in [start, end), expanded from its text."""
     found = recurrence.occurrences(lines.parse(obj.stored_text), timezones.zone(owner.timezone), start, end)
     return [Busy(**row) for row in rows(obj, owner, found)]
-
-
-def due_for_extension(session: Session, now: datetime, limit: int = 200) -> Sequence[CalendarObject]:
-    """Open-ended objects whose expansion should reach further by now."""
-    return session.scalars(
-        select(CalendarObject)
-        .where(CalendarObject.deleted.is_(False), CalendarObject.expanded_until < now + AHEAD - timedelta(days=30))
-        .order_by(CalendarObject.id)
-        .limit(limit)
-    ).all()

@@ -123,6 +123,8 @@ class Message:
     text: str = ""
     # Another doctor than before
     handed_over: bool = False
+    # The clocks were changed: the visit keeps its wall time
+    by_law: bool = False
     # Of a request: book, reschedule, cancel or choose, and the time that is asked for
     request: str = ""
     wanted: Time | None = None
@@ -377,6 +379,7 @@ def _of_visit(session: Session, row: OutboxMessage, now: datetime) -> Message | 
         to_confirm=bool(row.payload.get("confirm")),
         text=_words_of(session, row),
         handed_over=bool(row.payload.get("handed_over")),
+        by_law=bool(row.payload.get("by_law")),
     )
 
 

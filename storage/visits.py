@@ -4,7 +4,7 @@ Called by storage.objects for every written appointment. A visit whose occurrenc
 minutes until `settle_at`, so that an undo within the quiet period finds everything as it was.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
@@ -122,7 +122,7 @@ def follow(
         appointment.version += 1
 
     known = {} if first else of_appointment(session, appointment.id)
-    _rename(session, known, expansion.occurrences, zone)
+    _rename(session, known, expansion, zone)
     for occurrence in expansion.occurrences:
         _follow_one(appointment, known, occurrence, write)
     present = {occurrence.recurrence_id for occurrence in expansion.occurrences}
@@ -214,14 +214,18 @@ def _is_expanded(start: datetime, expansion: Expansion) -> bool:
     return expansion.start is None or expansion.end is None or expansion.start <= start < expansion.end
 
 
-def _rename(session: Session, known: dict[str, Visit], occurrences: Iterable[Occurrence], zone: ZoneInfo) -> None:
+def _rename(session: Session, known: dict[str, Visit], expansion: Expansion, zone: ZoneInfo) -> None:
     """Follow visits whose recurrence id changed because the series itself moved, began or ceased to repeat.
 
-    An id is the original start of its occurrence, so dragging a whole series gives every one a new id.
+    An id is the original start of its occurrence, so dragging a whole series gives every one a new id. An old visit
+    that is not expanded any more has not moved to where the series now reaches.
     """
+    occurrences = expansion.occurrences
     fresh = [o for o in occurrences if o.recurrence_id not in known]
     present = {o.recurrence_id for o in occurrences}
-    stale = [v for rid, v in known.items() if rid not in present and v.status in OPEN]
+    stale = [
+        v for rid, v in known.items() if rid not in present and v.status in OPEN and _is_expanded(v.start, expansion)
+    ]
     if not fresh or not stale:
         return
     if "" in known or any(o.recurrence_id == "" for o in fresh):

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
 
-from storage import checks
+from storage import checks, clock_changes, horizon
 from storage.db import DatabaseUnavailable
 from web import services
 
@@ -38,6 +38,7 @@ def _of_database() -> CollectorRegistry:
     try:
         with services.reading() as session:
             backlog, counts = checks.backlog(session, services.now()), checks.counts(session)
+            early, other = horizon.ending_early(session, services.now()), clock_changes.count(session)
     except DatabaseUnavailable:
         up.set(0)
         return registry
@@ -48,6 +49,10 @@ def _of_database() -> CollectorRegistry:
     Gauge("clinicdav_outbox_overdue", "Messages that should have been sent", registry=registry).set(backlog.overdue)
     oldest = Gauge("clinicdav_outbox_oldest_seconds", "Age of the oldest of them", registry=registry)
     oldest.set(backlog.oldest_seconds)
+    Gauge("clinicdav_series_ending_early", "Repeating entries that are not expanded far enough", registry=registry).set(
+        early
+    )
+    Gauge("clinicdav_time_zones_outdated", "Entries expanded by other time zone rules", registry=registry).set(other)
     for name, count in counts.items():
         Gauge(f"clinicdav_{name}", f"Number of {name}", registry=registry).set(count)
     return registry

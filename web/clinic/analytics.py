@@ -129,7 +129,7 @@ def _frame(session: Any, asked: Asked, choices: list[Account]) -> dict[str, Any]
     today = now().astimezone(timezones.zone(settings().timezone)).date()
     kept = {name: value for name, value in request.args.items() if value and name not in ("from", "to")}
     return {
-        "asked": asked,
+        "question": asked,
         "choices": choices,
         "kinds": views.types(session, all_of_them=True),
         "locations": analytics.locations(session, [doctor.id for doctor in choices]),
@@ -170,15 +170,21 @@ def _named(row: Figures, label: str) -> Figures:
 
 
 def _groups(table: Table, by: str) -> Chart:
-    rows = (
-        [row for row in table.rows if row.booked or row.available_minutes] if by not in ("day", "week", "month") else []
-    )
+    rows = [row for row in table.rows if _is_used(row)] if by not in ("day", "week", "month") else []
     return charts.stacked([_with_label(row, by) for row in rows], (_CAME, _MISSED, _GONE), _said)
 
 
 def _use(table: Table) -> Chart:
-    rows = [_with_label(row, "hour" if len(row.key) == 2 else "") for row in table.rows]
+    rows = [
+        _with_label(row, "hour" if len(row.key) == 2 else "")
+        for row in table.rows
+        if len(row.key) == 1 or _is_used(row)
+    ]
     return charts.shares(rows, "accent", lambda row: row.utilisation or 0, _used, "Booked of the working hours")
+
+
+def _is_used(row: Figures) -> bool:
+    return bool(row.booked or row.available_minutes)
 
 
 def _with_label(row: Figures, by: str) -> Figures:

@@ -70,17 +70,15 @@ def shares(rows: Sequence[Figures], tone: str, share: Value, said: Callable[[Fig
         Bar(row.label, said(row), (Part(tone, 0, round(min(100 * size, 100), 2)),) if (size := share(row)) else ())
         for row in rows
     ]
-    return Chart(tuple(bars), (Series(name, tone, share),), ("100 %", "50 %"), ())
+    return Chart(tuple(bars), (Series(name, tone, share),), ("100%", "50%"), ())
 
 
-def round_above(value: float) -> float:
-    """The smallest of 2, 4, 10, 20, 40, 100 … that is not below: half of it is a round number too."""
-    top = 2.0
-    while top < value:
-        top *= 2.5 if f"{top:g}"[0] == "4" else 2
-        if f"{top:g}"[0] == "8":
-            top *= 1.25
-    return top
+def round_above(value: float) -> int:
+    """A round number that is not below, and half of it is a whole one: 2, 4, 6, 8, 10, 20, 30, 40, 50, 60, 80, 100 …"""
+    scale, steps = 1, (2, 4, 6, 8, 10)
+    while value > 10 * scale:
+        scale, steps = scale * 10, (2, 3, 4, 5, 6, 8, 10)
+    return next(step * scale for step in steps if step * scale >= value)
 
 
 def _few(labels: Sequence[str], shown: int) -> tuple[str, ...]:
