@@ -16,7 +16,19 @@ from ical import offers as offering
 from ical import status, timezones
 from ical import waitlist as wishes
 from ical.errors import HoldExpired, IllegalTransition, InvalidInput, NotFound, OfferExpired, Refusal, TooLate
-from storage import booking, claims, drafts, house_rules, links, matches, outbox, waitlist, waitlist_todos, wanted
+from storage import (
+    booking,
+    claims,
+    drafts,
+    house_rules,
+    links,
+    matches,
+    no_shows,
+    outbox,
+    waitlist,
+    waitlist_todos,
+    wanted,
+)
 from storage.matches import Match
 from storage.models import Account, Appointment, AppointmentType, Claim, Hold, Offer, Patient, Visit, WaitlistEntry
 from storage.policy import SYSTEM, VISITOR, Actor
@@ -25,6 +37,8 @@ from storage.settings import Settings
 # What a patient does not want offered again: nothing but this time, this doctor's day, or this doctor.
 Unwanted = Literal["", "day", "doctor"]
 _DAY = timedelta(days=1)
+# Whoever answers by the link that they were sent
+_PATIENT = Actor("link")
 
 
 def offer_token(settings: Settings, offer_id: UUID) -> str:
@@ -59,7 +73,10 @@ def offer(session: Session, match: Match, now: datetime) -> Offer | None:
             return None
     kind = session.get_one(AppointmentType, entry.type_code)
     doctor = session.get_one(Account, match.doctor_id)
+    patient = session.get_one(Patient, entry.patient_id)
     try:
+        # Who may not book online just now could not accept it.
+        no_shows.for_booking(session, patient, _PATIENT if kind.self_booking else SYSTEM, now)
         return _make(session, entry, doctor, match.start, VISITOR if kind.self_booking else SYSTEM, now)
     except Refusal:
         return None

@@ -359,6 +359,20 @@ def test_the_time_that_is_offered_may_be_booked_on_the_telephone(practice: Any, 
     assert offer_of(practice, entry_id).state == "accepted" and len(practice.claims()) == 1
 
 
+def test_who_may_not_book_online_just_now_is_passed_over(practice: Any, at: Callable[..., datetime]) -> None:
+    window = {"time_from": time(9), "time_to": time(9, 20)}
+    missed = practice.book(at(8, day=-3) + timedelta(hours=2), name="Peter Stone")
+    practice.now += timedelta(hours=3)
+    with practice.writing() as session:
+        lifecycle.change_status(session, missed.appointment.id, "no-show", actor=SYSTEM, now=practice.now)
+    rules(practice, no_show_limit=1, no_show_consequence="pause")
+    paused = join(practice, "Peter Stone", practice.lee, **window)
+    practice.now += timedelta(seconds=1)
+    second = join(practice, "Paula Stone", practice.lee, **window)
+    assert ring(practice) == 1
+    assert (entry_of(practice, paused).status, entry_of(practice, second).status) == ("waiting", "offered")
+
+
 # Answers
 
 
