@@ -102,3 +102,39 @@ def test_staff_move_over_the_rules_and_say_why(clinic: Clinic) -> None:
     mine = by_maria(clinic, "2026-11-24T09:20")
     wish = {"start": "2026-11-24T20:00", "overrule": True, "reason": "Please"}
     problem(clinic.post(f"/appointments/{mine['id']}/reschedule", wish, by="maria"), 403, "forbidden")
+
+
+# A doctor who cannot come
+
+PLAN = {"doctor": "lee", "from": "2026-11-24", "to": "2026-11-24", "action": "move_to", "to_doctor": "smith"}
+
+
+def test_a_preview_is_carried_out_once_and_only_as_shown(clinic: Clinic) -> None:
+    booked = clinic.book("2026-11-24T09:00")
+    shown = clinic.post("/bulk/preview", PLAN).get_json()
+    [visit] = shown["visits"]
+    assert (visit["outcome"], visit["new_start"], visit["doctor"]) == ("moved", "2026-11-24T09:00:00+01:00", "smith")
+    assert clinic.get(f"/appointments/{booked['id']}").get_json()["doctor"] == "lee"
+    problem(clinic.post("/bulk", {**PLAN, "token": "0" * 32}), 409, "plan_changed")
+    asked = {**PLAN, "token": shown["token"], "message": "Dr. Lee is ill."}
+    done = clinic.post("/bulk", asked, Idempotency_Key="ill")
+    assert (done.status_code, done.get_json()["visits"]) == (200, shown["visits"])
+    assert clinic.post("/bulk", asked, Idempotency_Key="ill").headers["Idempotency-Replayed"] == "true"
+    problem(clinic.post("/bulk", asked), 409, "plan_changed")
+    assert clinic.get(f"/appointments/{booked['id']}").get_json()["doctor"] == "smith"
+
+
+@pytest.mark.parametrize(
+    "field,value",
+    [("doctor", "nobody"), ("to_doctor", "lee"), ("to_doctor", None), ("to", "2026-11-23"), ("action", "shout")],
+)
+def test_a_plan_that_cannot_be_used_names_the_field(clinic: Clinic, field: str, value: Any) -> None:
+    problem(clinic.post("/bulk/preview", {**PLAN, field: value}), 422, "invalid", field)
+
+
+def test_who_may_act_for_a_doctor_who_cannot_come(clinic: Clinic) -> None:
+    cancel = {"doctor": "lee", "from": "2026-11-24", "to": "2026-11-24", "action": "cancel"}
+    assert clinic.post("/bulk/preview", cancel, by="lee").status_code == 200
+    problem(clinic.post("/bulk/preview", cancel, by="smith"), 403, "forbidden")
+    problem(clinic.post("/bulk/preview", cancel, by="maria"), 403, "forbidden")
+    problem(clinic.post("/bulk/preview", PLAN, by="lee"), 403, "forbidden")
