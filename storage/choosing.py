@@ -100,12 +100,11 @@ def again(session: Session, appointment: Appointment, kind: AppointmentType) -> 
     left = [each for each in present if each.kind != "doctor"]
     if appointment.series:
         return Needs(doctors, tuple((each,) for each in left))
-    required = needs(session, kind).groups
-    for group in required:
-        taken = next((each for each in left if each in group), None)
+    for group in kind.resources:
+        taken = next((each for each in left if each.account.username in group), None)
         if taken is not None:
             left.remove(taken)
-    return Needs(doctors, (*required, *((each,) for each in left)))
+    return Needs(doctors, (*needs(session, kind).groups, *((each,) for each in left)))
 
 
 def choose(

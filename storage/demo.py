@@ -9,7 +9,19 @@ from sqlalchemy.orm import Session
 
 from ical import timezones
 from ical.errors import Refusal
-from storage import accounts, appointment_types, booking, collections, edits, hours, leave, lifecycle, slots, waitlist
+from storage import (
+    accounts,
+    appointment_types,
+    booking,
+    collections,
+    edits,
+    hours,
+    leave,
+    lifecycle,
+    resources,
+    slots,
+    waitlist,
+)
 from storage.drafts import NewAppointment
 from storage.models import Account, OutboxMessage, Patient, Reminder
 from storage.policy import Actor
@@ -53,6 +65,7 @@ _PATIENTS = (
     ("Omar Haddad", "omar@mail.example", ""),
     ("Helga Maier", "", "+43 1 5550106"),
 )
+_RESOURCES = (("room-1", "room", "Room 1"), ("room-2", "room", "Room 2"), ("xray", "machine", "X-ray"))
 _HOURS = (
     ("lee", ("mon", "tue", "wed", "thu", "fri"), time(9), time(12), 20),
     ("lee", ("tue", "thu"), time(14), time(17), 30),
@@ -70,6 +83,8 @@ def fill(session: Session, now: datetime) -> bool:
     if accounts.by_username(session, "lee") is not None:
         return False
     people = {person.username: _person(session, person, now - 60 * _DAY) for person in PEOPLE}
+    for username, kind, name in _RESOURCES:
+        resources.add(session, username, kind, name, now=now)
     doctors = [people["lee"], people["smith"]]
     for username, days, start, end, slot in _HOURS:
         first = (now - 5 * _WEEK).date()

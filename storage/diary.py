@@ -176,7 +176,8 @@ def open_books(
         travel_minutes = house_rules.current(session).travel_minutes
         for book in books.values():
             book.places, book.travel_minutes = places, travel_minutes
-    diaries = {book.doctor.username: book.facts() for book in resources.values()}
+    # What is out of use is not to be had, though it may still be booked.
+    diaries = {book.doctor.username: book.facts() for book in resources.values() if not book.doctor.disabled}
     for book in books.values():
         book.resources = diaries
     if kind is not None and any(maximum is not None for maximum in _maxima(kind, doctors)):
@@ -430,7 +431,7 @@ def _resources(session: Session, names: Collection[str]) -> dict[int, Book]:
         .where(Calendar.owner_id == Account.id, CalendarObject.kind == "hours", CalendarObject.deleted.is_(False))
         .exists()
     )
-    found = session.execute(select(Account, hours).where(Account.username.in_(names), Account.disabled.is_(False)))
+    found = session.execute(select(Account, hours).where(Account.username.in_(names)))
     return {each.id: Book(each, timezones.zone(each.timezone), always=not kept) for each, kept in found}
 
 

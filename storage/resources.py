@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ical.errors import InvalidInput
+from ical.errors import InvalidInput, NotFound
 from storage import accounts
 from storage.models import Account, Resource
 
@@ -47,14 +47,42 @@ def add(
     return Bookable(account, resource.id, kind)
 
 
-def every(session: Session) -> list[Bookable]:
-    """Rooms, machines and assistants, by kind and name."""
-    found = session.execute(
+def change(
+    session: Session,
+    username: str,
+    *,
+    name: str | None = None,
+    capacity: int | None = None,
+    active: bool | None = None,
+    now: datetime,
+) -> Bookable:
+    """Change what is given. What is not active is not booked any more; what is booked with it stays. Raises NotFound."""
+    found = next((each for each in known(session, [username]) if each.kind != "doctor"), None)
+    if found is None:
+        raise NotFound()
+    account = found.account
+    if name is not None:
+        account.name = accounts.clean_name(name)
+        session.get_one(Resource, found.id).name = account.name
+    if capacity is not None:
+        account.capacity = capacity
+    if active is False and not account.disabled:
+        accounts.disable(session, account, now)
+    elif active and account.disabled:
+        accounts.enable(session, account, now)
+    session.flush()
+    return found
+
+
+def every(session: Session, *, all_of_them: bool = False) -> list[Bookable]:
+    """Rooms, machines and assistants that can be booked, or all there ever were, by kind and name."""
+    chosen = (
         select(Account, Resource.id, Resource.kind)
         .join(Resource, Resource.account_id == Account.id)
-        .where(Account.role == "resource", Account.disabled.is_(False))
+        .where(Account.role == "resource")
         .order_by(Account.name, Account.id)
     )
+    found = session.execute(chosen if all_of_them else chosen.where(Account.disabled.is_(False)))
     return sorted((Bookable(*row) for row in found), key=lambda each: KINDS.index(each.kind))
 
 

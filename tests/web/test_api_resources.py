@@ -110,3 +110,23 @@ def test_patients_do_not_set_the_rules_aside(equipped: Clinic) -> None:
 )
 def test_what_cannot_be_asked_is_named(equipped: Clinic, more: dict[str, Any], field: str) -> None:
     refused(equipped, 422, "invalid", field, **more)
+
+
+def test_a_room_that_is_not_active_is_not_booked_any_more(equipped: Clinic) -> None:
+    booked = equipped.book(NINE, resources=["room-1"])
+    changed = equipped.call("PATCH", "/resources/room-1", {"name": "Big room", "active": False}, by="root")
+    assert changed.get_json()["name"] == "Big room"
+    assert [each["username"] for each in equipped.get("/resources").get_json()["resources"]] == ["room-2", "xray"]
+    refused(equipped, 422, "invalid", "resources", doctor="smith", start="2026-11-24T10:00", resources=["room-1"])
+    assert equipped.get(f"/appointments/{booked['id']}").get_json()["resources"] == ["room-1"]
+    moved = equipped.post(f"/appointments/{booked['id']}/reschedule", {"start": "2026-11-24T11:00"})
+    assert moved.status_code == 200, moved.text
+    equipped.call("PATCH", "/resources/room-1", {"active": True}, by="root")
+    refused(equipped, 409, "slot_taken", doctor="smith", start="2026-11-24T11:00", resources=["room-1"])
+
+
+def test_a_room_is_changed_by_admins_alone_and_only_if_there_is_one(equipped: Clinic) -> None:
+    problem(equipped.call("PATCH", "/resources/room-1", {"capacity": 2}, by="desk"), 403, "forbidden")
+    for username in ("lee", "nothing"):
+        problem(equipped.call("PATCH", f"/resources/{username}", {"capacity": 2}, by="root"), 404, "not_found")
+    assert equipped.call("PATCH", "/resources/room-1", {"capacity": 2}, by="root").get_json()["capacity"] == 2

@@ -14,10 +14,10 @@ TUESDAY_EARLY = {"date": "2026-11-24", "time": "06:00"}
 def test_the_admin_adds_a_room(admin: Person, db: Database) -> None:
     assert "Rooms and machines" in said(admin.get("/admin/"))
     admin.get("/admin/resources/add/")
-    answer = admin.post("/admin/resources/add/", kind="room", username="room-1", name="Room 1", timezone="")
+    answer = admin.post("/admin/resources/add/", kind="room", username="room-1", name="Room 1", timezone="", capacity=1)
     assert answer.status_code == 303
     assert "Room 1" in said(admin.follow(answer))
-    again = admin.post("/admin/resources/add/", kind="room", username="room-1", name="Room 1", timezone="")
+    again = admin.post("/admin/resources/add/", kind="room", username="room-1", name="Room 1", timezone="", capacity=1)
     assert again.status_code == 422 and "taken" in said(again)
 
 

@@ -9,15 +9,23 @@ from web.api import shapes
 from web.api.fields import Line, Name, Request
 from web.api.operations import Call, operation
 
+Capacity = Annotated[int, Field(ge=1, le=100)]
+
 
 class NewResource(Request):
     username: Name = Field(description="Stands in the address of its calendars. It stays.")
     kind: Literal["room", "machine", "assistant"]
     name: Line = Field(min_length=1, max_length=200)
-    capacity: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=1, description="How many appointments share its time."
-    )
+    capacity: Capacity = Field(default=1, description="How many appointments share its time.")
     timezone: Name | None = Field(default=None, description="An IANA name; the practice's when left out.")
+
+
+class ResourceFields(Request):
+    """What is left out stays as it is."""
+
+    name: Line | None = Field(default=None, min_length=1, max_length=200)
+    capacity: Capacity | None = None
+    active: bool | None = Field(default=None, description="false: not booked any more; what is booked with it stays.")
 
 
 @operation("GET", "/resources", "Rooms, machines and assistants (staff)", shapes.Resources)
@@ -33,3 +41,16 @@ def add_resource(call: Call, body: NewResource) -> shapes.Resource:
         call.session, body.username, body.kind, body.name, timezone=body.timezone, capacity=body.capacity, now=call.now
     )
     return shapes.resource(made)
+
+
+@operation(
+    "PATCH",
+    "/resources/{username}",
+    "Change one (admins)",
+    shapes.Resource,
+    body=ResourceFields,
+    refusals=(404,),
+)
+def change_resource(call: Call, username: str, body: ResourceFields) -> shapes.Resource:
+    policy.require(call.actor, "resources.write")
+    return shapes.resource(resources.change(call.session, username, **body.model_dump(), now=call.now))

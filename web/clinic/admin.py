@@ -2,15 +2,14 @@
 
 import re
 from collections import Counter
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from ical.errors import InvalidInput, NotFound, Refusal
-from storage import accounts, appointment_types, leave, resources, views
-from storage.models import Account, AppointmentType
+from ical.errors import InvalidInput, NotFound
+from storage import accounts, leave, resources, views
+from storage.models import Account
 from storage.policy import STAFF
 from web.forms import Form
 from web.security import policy
@@ -20,7 +19,6 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 
 Page = str | Response | tuple[str, int]
 ROLES = (("doctor", "Doctor"), ("receptionist", "Receptionist"), ("admin", "Administrator"), ("patient", "Patient"))
-MODES = (("in_person", "At the practice"), ("video", "By video"))
 RESOURCES = (("room", "Room"), ("machine", "Machine"), ("assistant", "Assistant"))
 _LINK_MINUTES = 24 * 60
 _DOMAIN = re.compile(r"(?=.{1,200}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
@@ -39,7 +37,7 @@ def admin() -> Page:
             "admin/home.html",
             people=views.accounts_by_role(session),
             kinds=views.types(session, all_of_them=True),
-            resources=resources.every(session),
+            resources=resources.every(session, all_of_them=True),
             pending=pending,
         )
 
@@ -87,16 +85,18 @@ def _first_login(token: str) -> str:
 @policy("resources.write")
 def new_resource() -> Page:
     if request.method == "GET":
-        return render_template("admin/resource.html", form=Form(None, timezone=settings().timezone), kinds=RESOURCES)
+        form = Form(None, timezone=settings().timezone, capacity=1)
+        return render_template("admin/resource.html", form=form, kinds=RESOURCES)
     form = Form(request.form)
     kind = form.choice("kind", [code for code, _name in RESOURCES])
     username = form.text("username", required="Enter a short name like room-1.", maximum=64)
     name = form.text("name", required="Enter the name.")
     timezone = form.text("timezone", maximum=64) or None
+    capacity = form.number("capacity", 1, 100) or 1
     if form:
         try:
             with transaction() as session:
-                resources.add(session, username, kind, name, timezone=timezone, now=now())
+                resources.add(session, username, kind, name, timezone=timezone, capacity=capacity, now=now())
             return redirect(url_for(".admin", ok="saved"), 303)
         except InvalidInput as refusal:
             form.refuse(refusal)
@@ -162,78 +162,3 @@ def _usual_domain(people: list[Account]) -> str:
     domains = Counter(each.email.rpartition("@")[2] for each in people if each.role in STAFF and each.email)
     common = domains.most_common(1)
     return common[0][0] if common else settings().mail_from.rpartition("@")[2]
-
-
-@bp.route("/types/<code>/", methods=["GET", "POST"])
-@policy("types.write")
-def kind(code: str) -> Page:
-    with reading() as session:
-        known = views.find_type(session, code)
-    if known is None:
-        raise NotFound()
-    if request.method == "GET":
-        return _kind_page(_known_kind(known), known)
-    form = Form(request.form)
-    values = _read_kind(form)
-    if form:
-        try:
-            with transaction() as session:
-                appointment_types.change(session, code, now=now(), **values)
-            return redirect(url_for(".admin", ok="saved"), 303)
-        except Refusal as refusal:
-            form.refuse(refusal)
-    return _kind_page(form, known, 422)
-
-
-@bp.route("/types/add/", methods=["GET", "POST"])
-@policy("types.write")
-def new_kind() -> Page:
-    if request.method == "GET":
-        blank = {"minutes": 30, "buffer_before": 0, "buffer_after": 0, "notice_minutes": 0, "window_days": 365}
-        blank |= {"cutoff_minutes": 0, "position": 100}
-        return _kind_page(Form(None, colour="#4682b4", self_booking="yes", active="yes", **blank), None)
-    form = Form(request.form)
-    code = form.text("code", required="Enter a short code like check_up.", maximum=64)
-    values = _read_kind(form)
-    if form:
-        try:
-            with transaction() as session:
-                appointment_types.create(session, code, now=now(), **values)
-            return redirect(url_for(".admin", ok="saved"), 303)
-        except Refusal as refusal:
-            form.refuse(refusal)
-    return _kind_page(form, None, 422)
-
-
-def _kind_page(form: Form, known: AppointmentType | None, status: int = 200) -> Page:
-    return render_template("admin/type.html", form=form, kind=known, modes=MODES), status
-
-
-def _known_kind(kind: AppointmentType) -> Form:
-    values = {name: getattr(kind, name) for name in appointment_types.FIELDS}
-    ticked = {name: "yes" if values.pop(name) else None for name in ("self_booking", "active")}
-    return Form(None, **values, **ticked)
-
-
-def _read_kind(form: Form) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "name": form.text("name", required="Enter a name.", maximum=100),
-        "mode": form.choice("mode", [code for code, _name in MODES]),
-        "colour": form.text("colour", required="Choose a colour.", maximum=32),
-        "self_booking": form.ticked("self_booking"),
-        "active": form.ticked("active"),
-        "minutes": form.number("minutes", 5, 720, required=""),
-        "capacity": form.number("capacity", 1, 100, required=""),
-    }
-    for name, most in (
-        ("buffer_before", 240),
-        ("buffer_after", 240),
-        ("notice_minutes", 86400),
-        ("cutoff_minutes", 86400),
-    ):
-        values[name] = form.number(name, 0, most)
-    values["window_days"] = form.number("window_days", 1, 730)
-    values["position"] = form.number("position", 0, 10000)
-    if not re.fullmatch(r"[a-z]{3,30}|#[0-9a-fA-F]{6}", values["colour"]):
-        form.fail("colour", "Choose a colour, or write one like #4682b4 or steelblue.")
-    return values

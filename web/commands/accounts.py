@@ -5,8 +5,8 @@ from datetime import datetime, time
 
 import click
 
-from storage import accounts, feeds, hours, resources
-from web.commands.common import COMMAND_LINE, Context, Failure, Group, console, doctor, now, passed
+from storage import accounts, doctors, feeds, hours, resources
+from web.commands.common import COMMAND_LINE, Context, Failure, Group, bookable, console, doctor, now, passed
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -99,6 +99,25 @@ def _first_line() -> str:
     return line
 
 
+@user.command("set")
+@click.argument("username")
+@click.option("--specialty", help="Patients see it.")
+@click.option("--slot", "slot_minutes", type=click.IntRange(5, 480), help="Minutes of a slot.")
+@click.option(
+    "--daily-maximum", type=click.IntRange(0, 500), help="Most visits a day; 0: as many as there are hours for."
+)
+@click.option("--weekly-maximum", type=click.IntRange(0, 2000), help="Most visits a week; 0: as many as there are.")
+@click.option("--approves-own-leave/--asks-for-leave", default=None, help="Whether leave counts without anybody asked.")
+@passed
+def user_set(context: Context, username: str, **values: str | int | bool | None) -> None:
+    """Change what the practice decides for a doctor. What is left out stays."""
+    told = {name: value for name, value in values.items() if value is not None}
+    told |= {name: None for name in ("daily_maximum", "weekly_maximum") if told.get(name) == 0}
+    with context.account(username) as (session, account):
+        doctors.change(session, doctor(account), told, now=now())
+    console.print(f"Changed {username}.", markup=False)
+
+
 @click.group(cls=Group)
 def resource() -> None:
     """Rooms, machines and assistants that appointments can need."""
@@ -133,7 +152,7 @@ def resource_list(context: Context) -> None:
 
 @click.group("hours", cls=Group)
 def hours_group() -> None:
-    """Working hours of doctors."""
+    """Working hours of doctors, and of what is not always there."""
 
 
 @hours_group.command("add")
@@ -159,7 +178,7 @@ def hours_add(
     with context.account(username) as (session, account):
         uid = hours.add_hours(
             session,
-            doctor(account),
+            bookable(account),
             days=days,
             start=start,
             end=end,

@@ -110,6 +110,12 @@ def named(session: Any, username: str) -> Account:
     return account
 
 
+def bookable(account: Account) -> Account:
+    if account.role not in ("doctor", "resource"):
+        raise Failure(f"{account.username} is a {account.role}, not a doctor, a room, a machine or an assistant.")
+    return account
+
+
 def doctor(account: Account) -> Account:
     if account.role != "doctor":
         raise Failure(f"{account.username} is a {account.role}, not a doctor.")
