@@ -209,12 +209,13 @@ def when(view: LeaveView) -> str:
     first, end = view.start.astimezone(zone), view.end.astimezone(zone)
     last = end - timedelta(seconds=1)
     said = f"{first:%A}, {first.day} {first:%B %Y}"
+    until = "24:00" if end.time() == time() else f"{end:%H:%M}"
     if not view.all_day:
         said += f", {first:%H:%M}"
     if last.date() != first.date():
-        said += f" to {last:%A}, {last.day} {last:%B %Y}" + ("" if view.all_day else f", {end:%H:%M}")
+        said += f" to {last:%A}, {last.day} {last:%B %Y}" + ("" if view.all_day else f", {until}")
     elif not view.all_day:
-        said += f" to {end:%H:%M}"
+        said += f" to {until}"
     return f"{said}, {how_often(view.rrule)}" if view.rrule else said
 
 

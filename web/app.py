@@ -10,7 +10,19 @@ from flask import Flask
 from storage.db import Database
 from storage.settings import Settings
 from web import errors, layout, logs, security, words
-from web.clinic import admin, analytics, bulk, devices, house_rules, no_shows, notices, phone, schedule
+from web.clinic import (
+    admin,
+    analytics,
+    appointment_types,
+    bulk,
+    devices,
+    doctor_settings,
+    house_rules,
+    no_shows,
+    notices,
+    phone,
+    schedule,
+)
 from web.clinic import calendar as doctor_calendar
 from web.clinic import follow_ups as doctor_follow_ups
 from web.clinic import history as doctor_history
@@ -40,12 +52,14 @@ _PAGES = (
     doctor_follow_ups,
     doctor_leave,
     doctor_history,
+    doctor_settings,
     doctor_requests,
     bulk,
     devices,
     phone,
     notices,
     admin,
+    appointment_types,
     house_rules,
     analytics,
     no_shows,

@@ -99,7 +99,7 @@ def test_every_friday_afternoon_nobody_is_booked(practice, at):
     with practice.db.reading() as session:
         (listed,) = leave.list_leave(session, [practice.lee], practice.now)
     assert (listed.rrule, listed.times) == ("FREQ=WEEKLY;BYDAY=FR", view.times)
-    assert leave.when(view) == "Friday, 27 November 2026, 12:00 to 00:00, every week"
+    assert leave.when(view) == "Friday, 27 November 2026, 12:00 to 24:00, every week"
 
 
 def test_repeating_leave_names_whoever_is_booked_at_any_of_its_times(practice, at):
@@ -133,7 +133,7 @@ def test_leave_that_repeats_is_told_to_whoever_decides_with_times(practice, at):
     with practice.db.reading() as session:
         (said,) = session.scalars(select(Notice.text))
     assert said == (
-        "Dr. Lee asks for leave: Friday, 27 November 2026, 12:00 to 00:00, every week. Approve or reject it."
+        "Dr. Lee asks for leave: Friday, 27 November 2026, 12:00 to 24:00, every week. Approve or reject it."
     )
 
 

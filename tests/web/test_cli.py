@@ -292,8 +292,15 @@ def test_a_damaged_backup_changes_nothing(clinic: Home, tmp_path: Path) -> None:
 # The rest
 
 
+def test_what_is_decided_for_a_doctor_is_changed(clinic: Home) -> None:
+    clinic.run("user", "set", "lee", "--approves-own-leave", "--daily-maximum", "12", "--specialty", "Orthopaedics")
+    done = clinic.run("user", "set", "lee", "--daily-maximum", "0")
+    assert done.exit_code == 0 and "Changed lee." in done.stderr + done.output
+    assert clinic.run("user", "set", "nobody", "--slot", "20").exit_code != 0
+
+
 def test_tasks_run_once_and_the_installation_is_in_order(clinic: Home) -> None:
-    for task in ("reminders", "outbox", "waitlist", "no-shows"):
+    for task in ("reminders", "outbox", "waitlist", "no-shows", "follow-ups"):
         assert clinic.out("run", task) == ""
     assert clinic.out("run", "recurrence") == "0 entries extended.\n"
     assert clinic.out("db", "upgrade") == ""

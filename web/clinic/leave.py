@@ -16,6 +16,7 @@ from storage.leave import Half, LeaveView
 from storage.models import Account
 from storage.policy import can, require
 from web.clinic import doctors, schedule
+from web.clinic.schedule import AGAIN
 from web.forms import Form, read_instant
 from web.security import policy
 from web.services import now, reading, transaction
@@ -23,7 +24,6 @@ from web.services import now, reading, transaction
 bp = Blueprint("leave", __name__, url_prefix="/appointments/doctor/schedule")
 
 Page = str | Response | tuple[str, int]
-AGAIN = (("", "Never"), ("WEEKLY", "Every week"), ("WEEKLY;INTERVAL=2", "Every other week"), ("DAILY", "Every day"))
 # What a calendar app has said and the form cannot.
 _OTHER = "as it is"
 _FIELDS = {"end": "last", "start": "first", "rrule": "again"}

@@ -19,6 +19,7 @@ from web.wishes import WEEKDAYS
 bp = Blueprint("schedule", __name__, url_prefix="/appointments/doctor/schedule")
 
 Page = str | Response | tuple[str, int]
+AGAIN = (("", "Never"), ("WEEKLY", "Every week"), ("WEEKLY;INTERVAL=2", "Every other week"), ("DAILY", "Every day"))
 
 
 @bp.get("/")
@@ -43,6 +44,7 @@ def page(form: Form | None = None, part: str = "", status: int = 200, days: list
             hours=hours.list_hours(session, doctor),
             leave=leave.list_leave(session, [doctor], now()),
             how_often=leave.how_often,
+            again=AGAIN,
             weekdays=WEEKDAYS,
             may_approve=can(g.actor, "leave.approve", doctor),
             hours_form=form if form is not None and part == "hours" else new_hours,
