@@ -30,6 +30,30 @@ GUARDS = {
         "storage.claims:_others=[]",
         "tests/storage/test_double_booking.py::test_capacity_is_the_number_that_succeed",
     ),
+    "a hold that is used up": (
+        "storage.booking:_redeem=None",
+        "tests/storage/test_booking.py::test_a_hold_becomes_the_appointment_once",
+    ),
+    "what the practice must agree to": (
+        "storage.cut_offs:freedom='free'",
+        "tests/storage/test_requests.py::test_the_cut_off_holds_for_every_way_a_patient_comes",
+    ),
+    "who has missed too many": (
+        "storage.no_shows:needs_approval=False",
+        "tests/storage/test_no_shows.py::test_staff_confirm_what_a_patient_books_who_has_missed_too_many",
+    ),
+    "who may hear that somebody is paused": (
+        "storage.no_shows:is_known=True",
+        "tests/storage/test_no_shows.py::test_a_visitor_cannot_tell_that_somebody_is_paused",
+    ),
+    "what was previewed": (
+        "storage.bulk:_token=''",
+        "tests/storage/test_bulk.py::test_what_was_previewed_is_done_or_nothing",
+    ),
+    "a visit that has changed since": (
+        "storage.undo:_stands=True",
+        "tests/storage/test_undo.py::test_what_an_app_has_changed_since_is_not_undone",
+    ),
     "a request that came before": (
         "storage.idempotency:once=None",
         "tests/web/test_api.py::test_the_same_key_gives_the_same_answer",
