@@ -1,11 +1,12 @@
 """What patients may do themselves, what they must ask for, and what becomes of it."""
 
+import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from ical.errors import CutOffPassed, NeedsApproval, RequestClosed, SlotTaken
+from ical.errors import CutOffPassed, NeedsApproval, Refusal, RequestClosed, SlotTaken
 from storage import appointment_types, appointments, booking, drafts, house_rules, lifecycle, pending, requests
 from storage.models import Audit, ChangeRequest, Claim, Notice
 from storage.policy import Actor
@@ -359,3 +360,74 @@ def test_every_request_and_answer_is_in_the_audit(asking, at):
     with asking.db.reading() as session:
         found = session.scalars(select(Audit.action).where(Audit.action.like("request.%")).order_by(Audit.id)).all()
     assert found == ["request.asked", "request.rejected"]
+
+
+# Two at once
+
+
+def at_once(*steps):
+    """Each in a thread of its own, all let go at the same moment. Returns what each came to."""
+    gate, came_to = threading.Barrier(len(steps)), {}
+
+    def go(number, step):
+        gate.wait()
+        try:
+            step()
+            came_to[number] = "done"
+        except Refusal as refusal:
+            came_to[number] = refusal.code
+
+    threads = [threading.Thread(target=go, args=pair) for pair in enumerate(steps)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [came_to[number] for number in range(len(steps))]
+
+
+def test_two_who_answer_at_once_answer_once(asking, at):
+    for week in range(4):
+        booked = asking.book(at(9, day=7 * week))
+        asking.now = at(15, day=7 * week - 1)
+        request = move(asking, booked, at(10, day=7 * week))
+        came_to = at_once(
+            lambda request=request: decide(asking, "approve", request),
+            lambda request=request: decide(asking, "reject", request),
+            lambda request=request: decide(asking, "withdraw", request),
+        )
+        assert sorted(came_to) == ["done", "request_closed", "request_closed"]
+        moved = came_to[0] == "done"
+        assert asking.visit(booked).start == at(10 if moved else 9, day=7 * week)
+        assert len(asking.claims()) == week + 1
+
+
+def test_two_who_answer_without_the_lock_both_believe_that_they_did(asking, at):
+    """What the test above would see if an answer were checked and then written."""
+    booked = asking.book(at(9))
+    asking.now = at(15, day=-1)
+    request = move(asking, booked, at(10))
+    seen, answered = threading.Barrier(2), []
+
+    def naive(state):
+        with asking.db.reading() as session:
+            still_open = session.get_one(ChangeRequest, request.id).state == "open"
+        seen.wait()
+        if still_open:
+            with asking.writing() as session:
+                session.execute(update(ChangeRequest).values(state=state))
+            answered.append(state)
+
+    at_once(lambda: naive("approved"), lambda: naive("rejected"))
+    assert sorted(answered) == ["approved", "rejected"]
+
+
+def test_a_time_that_is_asked_for_is_never_booked_twice(asking, at):
+    for week in range(4):
+        booked = asking.book(at(9, day=7 * week))
+        asking.now = at(15, day=7 * week - 1)
+        wanted = at(10, day=7 * week)
+        came_to = at_once(
+            lambda booked=booked, wanted=wanted: move(asking, booked, wanted),
+            lambda wanted=wanted: asking.book(wanted, name="Karl Bauer"),
+        )
+        assert sorted(came_to) == ["done", "slot_taken"]
