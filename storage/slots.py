@@ -85,3 +85,22 @@ def next_free(
             return found[0]
         done = step
     return None
+
+
+def next_free_each(
+    session: Session, doctors: Sequence[Account], kind: AppointmentType, now: datetime
+) -> dict[int, DoctorSlot]:
+    """The first slot of each of these doctors, by account id; without those who have none within a year."""
+    first: dict[int, DoctorSlot] = {}
+    done = timedelta(0)
+    for step in _STEPS:
+        left = [doctor for doctor in doctors if doctor.id not in first]
+        for slot in free_slots(session, left, now + done, now + step, kind, now):
+            first.setdefault(slot.doctor.id, slot)
+        done = step
+    return first
+
+
+def offering(doctors: Sequence[Account], kind: AppointmentType) -> list[Account]:
+    """Those of them who offer this type."""
+    return [doctor for doctor in doctors if not kind.doctors or doctor.username in kind.doctors]

@@ -100,3 +100,18 @@ def test_a_slot_exists_only_with_one_of_each_group_of_resources(clinic: Clinic) 
     assert {slot["start"][11:16] for slot in taken}.isdisjoint({"09:00"})
     types = clinic.get("/types", by="maria").get_json()["types"]
     assert all(kind["resources"] is None for kind in types)
+
+
+def test_patients_answer_what_a_type_asks_and_staff_read_it(clinic: Clinic) -> None:
+    change(clinic, questions=WHOLE["questions"])
+    body = {"doctor": "lee", "start": "2026-11-24T09:00"}
+    problem(clinic.post("/appointments", body, by="maria"), 422, "invalid", "answers.thinners")
+    odd = {**body, "answers": {"thinners": True, "side": "up"}}
+    problem(clinic.post("/appointments", odd, by="maria"), 422, "invalid", "answers.side")
+    assert clinic.get("/slots/explain?doctor=lee&start=2026-11-24T09:00").get_json()["free"]
+    said = {**body, "answers": {"thinners": True, "side": "left"}, "patient_notes": "By wheelchair"}
+    booked = clinic.post("/appointments", said, by="maria")
+    assert booked.status_code == 201, booked.text
+    shown = clinic.get(f"/appointments/{booked.get_json()['id']}", by="lee").get_json()
+    assert shown["patient_notes"] == "Do you take blood thinners? Yes\nWhich? left\nBy wheelchair"
+    assert refusal(clinic, "2026-11-24T10:00") == "booked", "the desk may leave questions open"

@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import request
 from pydantic import AfterValidator, Field
 
-from ical import timezones
+from ical import intake, timezones
 from ical.errors import (
     InvalidCalendarData,
     InvalidInput,
@@ -34,6 +34,9 @@ class NewAppointmentIn(Request):
     reason: Prose = ""
     patient: PatientIn | None = Field(default=None, description="Left out when a patient books for themselves.")
     patient_notes: Prose = ""
+    answers: dict[Name, str | bool] = Field(
+        default={}, max_length=20, description="To the questions of the type, by their codes. Kept with the notes."
+    )
     hold: UUID | None = Field(default=None, description="The id of a hold, which becomes the appointment.")
     specialty: Line | None = Field(default=None, description="One of the doctors named who has this speciality.")
     together: bool = Field(default=False, description="All the doctors named at once, not one of them.")
@@ -86,12 +89,14 @@ def book_appointment(call: Call, body: NewAppointmentIn) -> shapes.Booked:
     allowed = chosen_doctors(call, body)
     if body.resources:
         policy.require(call.actor, "resources.read")
+    kind = lookups.kind(call, body.type)
+    answers = intake.answered(kind.questions, body.answers, required=not call.actor.is_staff)
     new = NewAppointment(
         start=to_book(body.start, lookups.zone(allowed[0])),
-        kind=lookups.kind(call, body.type),
+        kind=kind,
         patient=lookups.patient(call, body.patient),
         reason=body.reason,
-        patient_notes=body.patient_notes,
+        patient_notes=intake.with_notes(answers, body.patient_notes),
         rrule=body.rrule or None,
         decisions=decisions.read(body.decisions, lookups.zone(allowed[0])),
         on_conflict=body.on_conflict,

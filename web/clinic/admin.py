@@ -8,7 +8,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from ical.errors import InvalidInput, NotFound
-from storage import accounts, leave, resources, views
+from storage import accounts, leave, logins, resources, views
 from storage.models import Account
 from storage.policy import STAFF
 from web.forms import Form
@@ -70,7 +70,7 @@ def add_user() -> Page:
                     specialty=form.text("specialty", maximum=100),
                     now=now(),
                 )
-                token = accounts.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
+                token = logins.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
             return render_template("admin/link.html", whose=account, url=_first_login(token))
         except InvalidInput as refusal:
             form.refuse(refusal)
@@ -111,7 +111,7 @@ def link(account_id: int) -> Page:
         account = views.find_account(session, account_id)
         if account is None or account.disabled or account.role == "resource":
             raise NotFound()
-        token = accounts.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
+        token = logins.create_login_link(session, account, now(), minutes=_LINK_MINUTES)
     return render_template("admin/link.html", whose=account, url=_first_login(token))
 
 

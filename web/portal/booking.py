@@ -11,6 +11,7 @@ from uuid import UUID
 from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from ical import intake
 from ical.errors import HoldExpired, NotFound, NotSelfBookable, Refusal
 from storage import accounts, booking, idempotency, links, no_shows, slots, views
 from storage.drafts import NewAppointment
@@ -75,8 +76,9 @@ def book() -> str:
 
 
 def _with_whom(session: Any, kind: AppointmentType) -> str:
-    doctors = bookable_doctors(session)
-    following = {doctor.id: slots.next_free(session, [doctor], kind, now()) for doctor in doctors}
+    doctors = slots.offering(bookable_doctors(session), kind)
+    first = slots.next_free_each(session, doctors, kind, now())
+    following = {doctor.id: first.get(doctor.id) for doctor in doctors}
     soonest = min((slot for slot in following.values() if slot), key=lambda slot: slot.start, default=None)
     # A choice where there is one: several of one speciality among others.
     counted = Counter(doctor.specialty for doctor in doctors if doctor.specialty)
@@ -94,7 +96,7 @@ def _with_whom(session: Any, kind: AppointmentType) -> str:
 def _when(
     session: Any, kind: AppointmentType, username: str, problem: Refusal | None = None, form: Form | None = None
 ) -> str:
-    doctors = chosen_doctors(session, username)
+    doctors = slots.offering(chosen_doctors(session, username), kind) or chosen_doctors(session, username)
     picker = times.pick(session, doctors, kind, read_date(request.values.get("date")), now(), settings().zone)
     return render_template(
         "booking/when.html",
@@ -201,6 +203,7 @@ def _read_details(form: Form) -> dict[str, str]:
         "reason": form.text("reason", maximum=300),
         "notes": form.paragraph("notes"),
     }
+    texts |= {name: form.text(name, maximum=500) for name in form.data if name.startswith("answers.")}
     if g.patient is None:
         texts["name"] = form.text("name", required="Enter your name." if not g.actor.is_staff else "Enter the name.")
         asked = "" if g.actor.is_staff else "Enter your e-mail address: we confirm the appointment there."
@@ -232,12 +235,14 @@ def _booked(hold_id: UUID, form: Form, texts: dict[str, str]) -> str:
 
 
 def _book(session: Any, kept: Hold, doctor: Account, kind: AppointmentType, texts: dict[str, str]) -> booking.Booked:
+    answers = {question["code"]: texts.get(f"answers.{question['code']}", "") for question in kind.questions}
+    said = intake.answered(kind.questions, answers, required=not g.actor.is_staff)
     new = NewAppointment(
         start=kept.start,
         kind=kind,
         patient=_patient(session, texts),
         reason=texts["reason"],
-        patient_notes=texts["notes"],
+        patient_notes=intake.with_notes(said, texts["notes"]),
         overrule=kept.overrule,
     )
     # Somebody who typed for longer than the hold lasted still gets the time when nobody else took it.
