@@ -148,8 +148,14 @@ def make_override(calendar: Component, recurrence_id: str, zone: tzinfo) -> Comp
     begin = head.first("DTSTART") if head is not None else None
     if head is None or begin is None:
         raise NotFound()
-    moment = parse_utc_text(recurrence_id)
-    occurrence = _occurrence_at(calendar, zone, moment)
+    return add_override(calendar, _occurrence_at(calendar, zone, parse_utc_text(recurrence_id)), zone)
+
+
+def add_override(calendar: Component, occurrence: Occurrence, zone: tzinfo) -> Component:
+    """An override for an occurrence of the series that has none of its own: a copy with the occurrence's times."""
+    head = master(calendar)
+    begin = head.first("DTSTART") if head is not None else None
+    assert begin is not None
     source = occurrence.component
     override = source.copy()
     override.begin = override.end = ""
@@ -159,6 +165,7 @@ def make_override(calendar: Component, recurrence_id: str, zone: tzinfo) -> Comp
     for line, value in times:
         override.set(line.name, *like(line, value, zone, calendar))
     at = next(i for i, c in enumerate(override.children) if isinstance(c, Line) and c.name == "DTSTART")
+    moment = parse_utc_text(occurrence.recurrence_id)
     override.children.insert(at, Line("RECURRENCE-ID", *like(begin, moment, zone, calendar)))
     at = max(i for i, c in enumerate(calendar.children) if isinstance(c, Component) and c.name in ENTRIES)
     calendar.children.insert(at + 1, override)

@@ -283,12 +283,14 @@ def _let_go(session: Session, book: diary.Book, ticket: UUID) -> None:
     book.taken = [each for each in book.taken if each[5] not in held]
 
 
-def _write_outcomes(calendar: Component, outcomes: Iterable[Outcome], book: diary.Book, now: datetime) -> None:
+def _write_outcomes(calendar: Component, outcomes: Sequence[Outcome], book: diary.Book, now: datetime) -> None:
+    found = recurrence.occurrences(calendar, book.zone, *recurrence.bounds(calendar, book.zone))
+    there = {occurrence.recurrence_id: occurrence for occurrence in found}
     for outcome in outcomes:
         if outcome.outcome == "skipped":
             recurrence.add_exdate(calendar, outcome.recurrence_id, book.zone)
         elif outcome.outcome == "moved":
-            override = recurrence.make_override(calendar, outcome.recurrence_id, book.zone)
+            override = recurrence.add_override(calendar, there[outcome.recurrence_id], book.zone)
             appointment_text.set_times(override, outcome.start, outcome.end, book.zone, now)
 
 

@@ -65,7 +65,7 @@ class Moved:
 
 def preview(session: Session, appointment_id: UUID, wish: Wish, *, actor: Actor, now: datetime) -> list[Outlook]:
     """How each occurrence would stand. Nothing is written."""
-    change = _read(session, appointment_id, wish, actor, now)
+    change = _read(session, _seen(session, appointment_id), wish, actor, now)
     return series.preview(change.wanted, wish.decisions, _times(session, change, actor, now))
 
 
@@ -75,7 +75,8 @@ def move(session: Session, appointment_id: UUID, wish: Wish, *, actor: Actor, no
     Raises SeriesConflict, IllegalTransition, NotFound, InvalidInput, and for a patient CutOffPassed or NeedsApproval;
     then everything is as it was.
     """
-    change = _read(session, appointment_id, wish, actor, now)
+    opened = steps.opened(session, appointment_id, also=wish.doctor)
+    change = _read(session, opened, wish, actor, now)
     times = _times(session, change, actor, now)
     outcomes, conflicts = series.decide(change.wanted, wish.decisions, wish.on_conflict, times)
     if conflicts:
@@ -127,8 +128,23 @@ class _Change:
         return timezones.zone(self.owner.timezone)
 
 
-def _read(session: Session, appointment_id: UUID, wish: Wish, actor: Actor, now: datetime) -> _Change:
-    appointment, obj, owner = steps.opened(session, appointment_id, also=wish.doctor)
+def _seen(session: Session, appointment_id: UUID) -> tuple[Appointment, CalendarObject, Account]:
+    """As steps.opened, without the lock."""
+    appointment = session.get(Appointment, appointment_id)
+    if appointment is None:
+        raise NotFound()
+    obj = session.get_one(CalendarObject, appointment.object_id)
+    return appointment, obj, session.get_one(Account, appointment.doctor_id)
+
+
+def _read(
+    session: Session,
+    opened: tuple[Appointment, CalendarObject, Account],
+    wish: Wish,
+    actor: Actor,
+    now: datetime,
+) -> _Change:
+    appointment, obj, owner = opened
     if not appointment.series:
         raise InvalidInput("This appointment does not repeat.", field="range")
     doctor = wish.doctor or owner
@@ -235,7 +251,8 @@ def _carry_out(
         stands = there[key]
         if all_move and not stands.is_override and not skipped and (stands.start, stands.end) == (start, end):
             continue
-        override = recurrence.make_override(calendar, key, zone)
+        own = recurrence.make_override(calendar, key, zone) if stands.is_override else None
+        override = own or recurrence.add_override(calendar, stands, zone)
         if (stands.start, stands.end) != (start, end):
             appointment_text.set_times(override, start, end, zone, now)
         appointment_text.set_status(override, "cancelled_doctor" if skipped else "rescheduled", now, sequence=True)
