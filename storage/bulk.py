@@ -23,10 +23,10 @@ from storage.appointments import Row
 from storage.models import (
     Account,
     Appointment,
-    AppointmentResource,
     AppointmentType,
     BulkAction,
     CalendarObject,
+    Resource,
     Visit,
 )
 from storage.policy import Actor
@@ -141,16 +141,13 @@ def _check(plan: Plan, now: datetime) -> None:
 
 
 def _lock(session: Session, plan: Plan) -> None:
-    """Everybody whose time may change, at once and in order."""
-    people = [plan.doctor] if plan.to_doctor is None else [plan.doctor, plan.to_doctor]
-    taking_part = (
-        select(AppointmentResource.resource_id)
-        .join(Appointment, Appointment.id == AppointmentResource.appointment_id)
-        .join(Visit, Visit.appointment_id == Appointment.id)
-        .where(Appointment.doctor_id == plan.doctor.id, Visit.start >= plan.start, Visit.start < plan.end)
-    )
-    own = [claims.resource_of(session, each.id) for each in people]
-    claims.lock(session, {each for each in own if each is not None} | set(session.scalars(taking_part)))
+    """Everybody whose time may change, at once and in order. Which rooms a move will need shows only on the way."""
+    people = [plan.doctor.id] if plan.to_doctor is None else [plan.doctor.id, plan.to_doctor.id]
+    asked = select(Appointment.id).join(Visit, Visit.appointment_id == Appointment.id)
+    meant = asked.where(Appointment.doctor_id == plan.doctor.id, Visit.start >= plan.start, Visit.start < plan.end)
+    rooms = select(Resource.id).where(Resource.kind != "doctor")
+    ids = list(dict.fromkeys(session.scalars(meant)))
+    claims.lock_appointments(session, ids, doctors=people, resources=list(session.scalars(rooms)))
 
 
 def _meant(session: Session, plan: Plan, now: datetime) -> list[Row]:

@@ -144,7 +144,7 @@ def reschedule(
     """
     if overrule and not reason.strip():
         raise InvalidInput("Say why the rules are set aside.", field="reason")
-    needed = _needed(session, appointment_id)
+    needed = needed_for_move(session, appointment_id)
     appointment, obj, owner = steps.opened(session, appointment_id, also=doctor, resources=needed.ids)
     visit = steps.chosen(session, appointment, recurrence_id, "reschedule", one=True)[0]
     new_status = check_step([visit], "reschedule", "doctor", now)[visit.recurrence_id]
@@ -153,7 +153,7 @@ def reschedule(
     allowed = allowed_move(
         session, appointment, visit, target, start, actor=actor, now=now, overrule=overrule, waived=waived
     )
-    party = _party(session, appointment, visit, target, needed, start, allowed.end, actor, now, overrule)
+    party = party_of_move(session, appointment, visit, target, needed, start, allowed.end, actor, now, overrule)
     calendar = lines.parse(obj.stored_text)
     zone = timezones.zone(target.timezone)
     component = steps.component_of(calendar, visit.recurrence_id, zone, whole=not appointment.series)
@@ -214,7 +214,7 @@ def allowed_move(
     )
 
 
-def _needed(session: Session, appointment_id: UUID) -> choosing.Needs:
+def needed_for_move(session: Session, appointment_id: UUID) -> choosing.Needs:
     """Whose time may be taken when an appointment moves: read before the locks, which take all of them at once."""
     appointment = session.get(Appointment, appointment_id)
     if appointment is None:
@@ -222,7 +222,7 @@ def _needed(session: Session, appointment_id: UUID) -> choosing.Needs:
     return choosing.again(session, appointment, session.get_one(AppointmentType, appointment.type_code))
 
 
-def _party(
+def party_of_move(
     session: Session,
     appointment: Appointment,
     visit: Visit,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ical import policy, timezones
 from ical.errors import NotFound, RequestClosed
-from storage import claims, cut_offs, lifecycle, notifications, participants, pending, steps
+from storage import claims, cut_offs, lifecycle, notifications, pending, steps
 from storage.models import (
     Account,
     Appointment,
@@ -84,7 +84,8 @@ def reschedule(
     overrule: bool = False,
 ) -> ChangeRequest | None:
     """Move a visit, or ask for it. What is asked for is kept: nobody else can take it, and the old time stays."""
-    appointment, _obj, owner = steps.opened(session, appointment_id, also=doctor)
+    needed = lifecycle.needed_for_move(session, appointment_id)
+    appointment, _obj, owner = steps.opened(session, appointment_id, also=doctor, resources=needed.ids)
     visit = steps.chosen(session, appointment, recurrence_id, "reschedule", one=True)[0]
     if cut_offs.freedom(session, appointment, [visit], "reschedule", actor, now) == "free":
         lifecycle.reschedule(
@@ -103,10 +104,9 @@ def reschedule(
     pending.replace(session, appointment, visit, "reschedule", actor=actor, now=now)
     target = doctor or owner
     allowed = lifecycle.allowed_move(session, appointment, visit, target, start, actor=actor, now=now)
-    party = [
-        claims.Wanted(each.id, allowed.wanted.start, allowed.wanted.end, "", each.account.capacity)
-        for each in participants.of_appointment(session, appointment.id)
-    ]
+    party = lifecycle.party_of_move(
+        session, appointment, visit, target, needed, start, allowed.end, actor, now, overrule=False
+    )
     request = pending.ask(
         session,
         appointment,
@@ -117,7 +117,7 @@ def reschedule(
         expires_at=pending.lapses_at(session, min(start, visit.start), now),
         span=(start, allowed.end),
         doctor_id=None if target.id == owner.id else target.id,
-        wanted=_not_ours(session, appointment, visit, [allowed.wanted, *party]),
+        wanted=_not_ours(session, appointment, visit, [allowed.wanted, *party.wanted]),
         reason=reason,
     )
     return _asked(session, appointment, request, now)
@@ -286,7 +286,8 @@ def _behind(
     """The open request and its appointment, locked: whose time it is about first. Raises NotFound, RequestClosed."""
     request, appointment = find(session, request_id)
     also = session.get(Account, request.doctor_id) if request.doctor_id else None
-    steps.opened(session, appointment.id, also=also)
+    rooms = lifecycle.needed_for_move(session, appointment.id).ids if request.kind == "reschedule" else ()
+    steps.opened(session, appointment.id, also=also, resources=rooms)
     session.refresh(request, with_for_update=True)
     if request.state != "open" or lapsed != (request.expires_at <= now):
         raise RequestClosed()

@@ -7,7 +7,18 @@ import pytest
 from sqlalchemy import select, update
 
 from ical.errors import CutOffPassed, NeedsApproval, Refusal, RequestClosed, SlotTaken
-from storage import appointment_types, appointments, booking, drafts, house_rules, lifecycle, pending, requests
+from storage import (
+    appointment_types,
+    appointments,
+    booking,
+    drafts,
+    house_rules,
+    lifecycle,
+    pending,
+    requests,
+    resources,
+    undo,
+)
 from storage.models import Audit, ChangeRequest, Claim, Notice
 from storage.policy import Actor
 
@@ -431,3 +442,21 @@ def test_a_time_that_is_asked_for_is_never_booked_twice(asking, at):
             lambda wanted=wanted: asking.book(wanted, name="Karl Bauer"),
         )
         assert sorted(came_to) == ["done", "slot_taken"]
+
+
+# With a room
+
+
+def test_a_move_that_is_asked_for_keeps_a_room_as_well(asking, at):
+    with asking.writing() as session:
+        rooms = [resources.add(session, name, "room", name, now=asking.now) for name in ("room-1", "room-2")]
+        appointment_types.get(session, "consultation").resources = [[each.account.username for each in rooms]]
+    booked = asking.book(at(9))
+    asking.now = at(15, day=-1)
+    move(asking, booked, at(10))
+    assert [kind for kind, _start in kinds_of_claims(asking)] == ["appointment"] * 2 + ["request"] * 2
+    decide(asking, "approve")
+    assert kinds_of_claims(asking) == [("appointment", at(10))] * 2
+    with asking.writing() as session:
+        undo.undo(session, booked.appointment.id, actor=asking.doctor, now=asking.now)
+    assert kinds_of_claims(asking) == [("appointment", at(9))] * 2

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ical import timezones
 from ical.errors import Forbidden, InvalidInput, NotFound, VersionConflict
-from storage import accounts, appointment_types, appointments, claims, follow_ups, policy
+from storage import accounts, appointment_types, appointments, claims, follow_ups, lifecycle, policy
 from storage.appointments import AppointmentView
 from storage.models import Account, Appointment, AppointmentType, Patient
 from web.api.fields import FollowUpWanted, Line, Request, in_zone
@@ -93,9 +93,11 @@ def end_of(value: date | datetime, where: ZoneInfo) -> datetime:
     return begin_of(value if isinstance(value, datetime) else value + DAY, where)
 
 
-def appointment(call: Call, appointment_id: UUID, action: str, *, also: Account | None = None) -> AppointmentView:
+def appointment(
+    call: Call, appointment_id: UUID, action: str, *, also: Account | None = None, moving: bool = False
+) -> AppointmentView:
     """The appointment, if the caller may do this to it; when the call writes, behind the lock of everybody who takes
-    part in it, and of whoever is `also` meant.
+    part in it, of whoever is `also` meant, and for `moving` of the rooms that it may need.
 
     Raises NotFound, Forbidden, VersionConflict when If-Match names another version."""
     found = call.session.get(Appointment, appointment_id)
@@ -103,7 +105,8 @@ def appointment(call: Call, appointment_id: UUID, action: str, *, also: Account 
         raise NotFound()
     policy.require(call.actor, action, found)
     if action != "appointment.read":
-        claims.lock_appointments(call.session, [found.id])
+        rooms = lifecycle.needed_for_move(call.session, found.id).ids if moving else ()
+        claims.lock_appointments(call.session, [found.id], doctors=[also.id] if also else [], resources=rooms)
         call.session.refresh(found)
     if action == "appointment.read":
         view = appointments.read_by(call.session, call.actor, appointment_id, call.now)
