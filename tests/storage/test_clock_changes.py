@@ -1,217 +1,112 @@
-"""A law changes the clocks: what is to come keeps its wall time. A zone made here takes the place of the real one."""
+"""Appointments about a change of the clocks, in five zones: no time that does not exist, both of those that come twice."""
 
-import struct
-import zoneinfo
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from ical import timezones, tzdata
-from ical.offsets import offsets
-from storage import checks, claims, clock_changes, history, lifecycle
-from storage.models import CalendarObject, Claim, History, Notice, Occurrence, OutboxMessage, Reminder, Visit
+from storage import accounts, appointment_types, booking, drafts, hours, lifecycle, slots
+from storage.checks import integrity
+from storage.db import Database
+from storage.models import Account, Claim, Reminder, Visit
 from storage.policy import SYSTEM
-from tasks import recurrence
-from tasks.recurrence import Kept
 
-# From then on Vienna keeps summer time for good.
-LAW = datetime(2027, 1, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-VIENNA = ZoneInfo("Europe/Vienna")
-
-
-def compiled(pieces: list[tuple[int, int]], footer: str) -> bytes:
-    """A zone as zic writes it (RFC 9636): (since when, offset), in seconds."""
-    kinds = sorted({offset for _since, offset in pieces})
-    head = b"TZif2" + bytes(15)
-    first = head + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 3600, 0, 0) + b"LMT\0"
-    counts = struct.pack(">6l", 0, 0, 0, len(pieces), len(kinds), 4)
-    times = b"".join(struct.pack(">q", since) for since, _offset in pieces)
-    places = bytes(kinds.index(offset) for _since, offset in pieces)
-    types = b"".join(struct.pack(">lbb", offset, 0, 0) for offset in kinds)
-    return first + head + counts + times + places + types + b"LMT\0" + b"\n" + footer.encode() + b"\n"
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+STEP = timedelta(minutes=30)
+# How many half hours there are from one to six: by night, by half an hour, and at midnight
+COUNTS = {
+    "Europe/Vienna": {8, 12},
+    "America/New_York": {8, 12},
+    "Australia/Lord_Howe": {9, 11},
+    "America/Santiago": {10},
+    "Africa/Cairo": {10},
+}
 
 
-@pytest.fixture
-def law(tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """Brings the law into force, as an update of the system's time zones and a restart would."""
-    known = list(offsets(VIENNA, datetime(1990, 1, 1, tzinfo=UTC), LAW))
-    pieces = [(int(each.start.timestamp()), int(each.offset.total_seconds())) for each in known]
-    folder = tmp_path / "zoneinfo"
-    (folder / "Europe").mkdir(parents=True)
-    (folder / "Europe" / "Vienna").write_bytes(compiled([*pieces, (int(LAW.timestamp()), 7200)], "<+02>-2"))
-    (folder / "UTC").write_bytes(compiled([(0, 0)], "UTC0"))
-    (folder / "tzdata.zi").write_text("# version 2027z\n")
-    before = zoneinfo.TZPATH
-
-    def enact() -> None:
-        zoneinfo.reset_tzpath(to=[str(folder), *before])
-        forget()
-
-    yield enact
-    zoneinfo.reset_tzpath(to=list(before))
-    forget()
+def changes(zone: ZoneInfo) -> Iterator[tuple[date, timedelta]]:
+    """The local days of the next year's changes, and by how much the clocks go forward."""
+    moment = NOW
+    for _ in range(365 * 24):
+        before, moment = moment.astimezone(zone).utcoffset(), moment + timedelta(hours=1)
+        after = moment.astimezone(zone).utcoffset()
+        assert before is not None and after is not None
+        if before != after:
+            yield moment.astimezone(zone).date(), after - before
 
 
-def forget() -> None:
-    ZoneInfo.clear_cache()
-    tzdata.version.cache_clear()
-    for each in vars(timezones).values():
-        if hasattr(each, "cache_clear"):
-            each.cache_clear()
+def expected(day: date, zone: ZoneInfo) -> list[datetime]:
+    """Every half hour from one to six, as time goes by."""
+    start = datetime.combine(day, time(1), zone).astimezone(UTC)
+    end = datetime.combine(day, time(6), zone).astimezone(UTC)
+    return [start + STEP * number for number in range((end - start) // STEP)]
 
 
-def run(practice) -> Kept:
-    return recurrence.run(practice.db, practice.db.settings, lambda: practice.now)
+def free(session: Session, doctor: Account, day: date, zone: ZoneInfo) -> list[datetime]:
+    start, end = (datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) for days in (0, 1))
+    kind = appointment_types.get(session, "consultation")
+    return [slot.start for slot in slots.free_slots(session, [doctor], start, end, kind, NOW)]
 
 
-def claimed(practice) -> set[tuple[datetime, datetime]]:
-    return {(start, end) for start, end, _seat in practice.claims()}
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_day_with_a_change_is_booked_moved_and_cancelled_to_its_last_minute(database: Database, name: str) -> None:
+    zone = ZoneInfo(name)
+    with database.transaction() as session:
+        doctor = accounts.create_account(
+            session,
+            role="doctor",
+            username="lee",
+            name="Dr. Lee",
+            email="lee@clinic.example",
+            timezone=name,
+            now=NOW,
+        )
+        hours.add_hours(session, doctor, hours.DAYS, time(1), time(6), slot=30, actor=SYSTEM, now=NOW)
+    found = list(changes(zone))
+    assert sorted(by > timedelta() for _day, by in found) == [False, True]
+    counts = set()
+    for day, _by in found:
+        times = expected(day, zone)
+        counts.add(len(times))
+        with database.transaction() as session:
+            assert free(session, doctor, day, zone) == times
+        later = datetime.combine(day + timedelta(days=2), time(1), zone).astimezone(UTC)
+        made = [book(database, doctor, start) for start in times]
+        with database.transaction() as session:
+            assert free(session, doctor, day, zone) == []
+            # From the day of the change to the one after it, and back to one that is free again
+            lifecycle.reschedule(session, made[0], later, actor=SYSTEM, now=NOW)
+            lifecycle.reschedule(session, made[-1], times[0], actor=SYSTEM, now=NOW)
+            lifecycle.cancel(session, made[1], actor=SYSTEM, now=NOW, by="doctor")
+            assert free(session, doctor, day, zone) == [times[1], times[-1]]
+        with database.reading() as session:
+            starts = {made[number]: times[number] for number in range(2, len(times) - 1)}
+            starts |= {made[0]: later, made[-1]: times[0]}
+            standing = {
+                visit.appointment_id: visit.start
+                for visit in session.scalars(select(Visit))
+                if visit.status in ("scheduled", "rescheduled")
+            }
+            assert {key: standing[key] for key in made if key in standing} == starts
+            claimed = {claim.appointment_id: (claim.start, claim.end) for claim in session.scalars(select(Claim))}
+            assert {key: claimed[key] for key in made if key in claimed} == {
+                key: (start, start + STEP) for key, start in starts.items()
+            }
+            # A day before is 24 hours before: nobody is reminded an hour late.
+            due = {(row.appointment_id, row.due_at) for row in session.scalars(select(Reminder))}
+            assert {each for each in due if each[0] in made} == {
+                (key, start - timedelta(hours=before)) for key, start in starts.items() for before in (24, 2)
+            }
+            assert integrity(database, session, NOW) == []
+    # Where the clocks change by night, there is more or less of it; elsewhere they change at midnight.
+    assert counts == COUNTS[name]
 
 
-def changed_etags(practice, before: dict[int, str]) -> set[int]:
-    return {key for key, etag in etags(practice).items() if before[key] != etag}
-
-
-def etags(practice) -> dict[int, str]:
-    with practice.db.reading() as session:
-        return dict(session.execute(select(CalendarObject.id, CalendarObject.etag)).all())
-
-
-# Day 42 is Monday, 4 January 2027.
-
-
-def test_what_is_to_come_keeps_its_wall_time_and_patients_are_told(practice, at, law) -> None:
-    before, after = practice.book(at(9, day=7)), practice.book(at(9, day=42))
-    known = etags(practice)
-    law()
-    assert run(practice).moved > 0
-    assert practice.visit(before).start == at(9, day=7)
-    visit = practice.visit(after)
-    assert (visit.start, visit.end) == (at(8, day=42), at(8, 20, day=42))
-    assert visit.start.astimezone(ZoneInfo("Europe/Vienna")).hour == 9
-    assert not visit.overbooked and visit.told_start == visit.start
-    assert claimed(practice) == {(at(9, day=7), at(9, 20, day=7)), (at(8, day=42), at(8, 20, day=42))}
-    with practice.db.reading() as session:
-        told = [m for m in session.scalars(select(OutboxMessage)) if m.template == "appointment_changed"]
-        assert [(m.appointment_id, m.payload["by_law"], "was" in m.payload) for m in told] == [
-            (after.appointment.id, True, False)
-        ]
-        due = session.scalars(select(Reminder.due_at).where(Reminder.appointment_id == after.appointment.id)).all()
-        assert at(8, day=41) in due and at(9, day=41) not in due
-        stored = practice.object_of(after)
-        assert "TZOFFSETTO:+0200" in stored.served_text and stored.tzdata == "2027z"
-        assert checks.integrity(practice.db, session, practice.now) == []
-    # Only what moved is fetched anew by calendar apps.
-    moved = changed_etags(practice, known)
-    assert practice.object_of(after).id in moved and practice.object_of(before).id not in moved
-
-
-def test_working_hours_move_with_the_clocks(practice, at, law) -> None:
-    law()
-    run(practice)
-    with practice.db.reading() as session:
-        asked = select(Occurrence.start).where(Occurrence.owner_id == practice.lee.id, Occurrence.kind == "hours")
-        starts = set(session.scalars(asked))
-    assert at(8, day=30) in starts
-    assert at(7, day=42) in starts and at(8, day=42) not in starts
-
-
-def test_appointments_one_after_the_other_do_not_stand_in_each_others_way(practice, at, law) -> None:
-    booked = [
-        practice.book(at(hour, minute, day=42), name=f"Patient {hour}{minute}")
-        for hour in (9, 10)
-        for minute in (0, 20, 40)
-    ]
-    law()
-    run(practice)
-    visits = [practice.visit(each) for each in booked]
-    assert [visit.overbooked for visit in visits] == [False] * 6
-    assert [visit.start for visit in visits] == [at(h, m, day=42) for h in (8, 9) for m in (0, 20, 40)]
-
-
-def test_what_collides_after_a_law_is_overbooked_and_the_doctor_hears_of_it(practice, at, law) -> None:
-    booked = practice.book(at(9, day=42))
-    with practice.writing() as session:
-        resource = claims.resource_of(session, practice.lee.id)
-        start = at(8, day=42)
-        session.add(Claim(resource_id=resource, start=start, end=start + HOUR, kind="appointment"))
-    law()
-    run(practice)
-    assert practice.visit(booked).overbooked
-    with practice.db.reading() as session:
-        assert session.scalar(select(Notice.text)) == "This appointment overlaps another one."
-
-
-def test_each_visit_of_a_series_keeps_its_status_and_its_history(practice, at, law) -> None:
-    booked = practice.book(at(9, day=28), rrule="FREQ=WEEKLY;COUNT=5")
-    ids = [visit.recurrence_id for visit in practice.visits(booked)]
-    with practice.writing() as session:
-        for action, recurrence_id in (("confirm", ids[3]), ("cancel", ids[4])):
-            lifecycle.change_status(
-                session, booked.appointment.id, action, actor=SYSTEM, now=practice.now, recurrence_id=recurrence_id
-            )
-    law()
-    run(practice)
-    visits = practice.visits(booked)
-    assert [visit.start for visit in visits] == [
-        at(9, day=28), at(9, day=35), at(8, day=42), at(8, day=49), at(8, day=56)
-    ]  # fmt: skip
-    assert [visit.status for visit in visits] == ["scheduled"] * 2 + ["scheduled", "confirmed", "cancelled_doctor"]
-    assert [visit.recurrence_id for visit in visits][:2] == ids[:2]
-    with practice.db.reading() as session:
-        steps = history.of_appointment(session, booked.appointment.id)
-        assert {step.recurrence_id for step in steps if step.action == "confirm"} == {visits[3].recurrence_id}
-        assert session.scalar(select(History.id).where(History.recurrence_id == ids[3])) is None
-        told = session.scalars(select(OutboxMessage).where(OutboxMessage.template == "appointment_changed")).all()
-        assert len(told) == 1
-    with practice.db.reading() as session:
-        assert len(session.scalars(select(Claim)).all()) == 4
-
-
-def test_a_second_pass_finds_nothing_to_do(practice, at, law) -> None:
-    practice.book(at(9, day=42))
-    law()
-    run(practice)
-    known, messages = etags(practice), practice.messages()
-    assert run(practice) == Kept()
-    assert (etags(practice), practice.messages()) == (known, messages)
-
-
-def test_new_rules_that_change_nothing_here_are_only_noted(practice, at) -> None:
-    practice.book(at(9, day=42))
-    known = etags(practice)
-    with practice.writing() as session:
-        session.execute(text("UPDATE calendar_object SET tzdata = '2020a'"))
-        assert "time zone rules" in " ".join(checks.integrity(practice.db, session, practice.now))
-    done = run(practice)
-    assert (done.moved, done.failed, done.looked_at) == (0, 0, len(known))
-    assert etags(practice) == known
-    with practice.db.reading() as session:
-        assert clock_changes.count(session) == 0
-
-
-def test_what_is_over_stays_as_it_was(practice, at, law) -> None:
-    booked = practice.book(at(9, day=42))
-    practice.now = at(12, day=42)
-    law()
-    run(practice)
-    assert practice.visit(booked).start == at(9, day=42)
-    with practice.db.reading() as session:
-        assert session.scalar(select(Visit.told_start)) == at(9, day=42)
-
-
-def test_the_version_is_the_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "UTC").touch()
-    (tmp_path / "+VERSION").write_text("2026b\n")
-    monkeypatch.setattr(zoneinfo, "TZPATH", (str(tmp_path / "nowhere"), str(tmp_path)))
-    tzdata.version.cache_clear()
-    assert tzdata.version() == "2026b"
-    (tmp_path / "tzdata.zi").write_text("# version 2026c\nR A 1 …\n")
-    tzdata.version.cache_clear()
-    assert tzdata.version() == "2026c"
-    tzdata.version.cache_clear()
+def book(database: Database, doctor: Account, start: datetime) -> UUID:
+    with database.transaction() as session:
+        patient = accounts.find_or_create_patient(session, "Maria Huber", "maria@mail.example", "", NOW)
+        new = drafts.NewAppointment(start, appointment_types.get(session, "consultation"), patient)
+        return booking.book(session, [doctor], new, actor=SYSTEM, now=NOW).appointment.id
