@@ -14,7 +14,7 @@ import psycopg
 
 from bench import practice, servers
 from bench.report import show
-from storage import accounts
+from storage import accounts, credentials
 from storage.db import Database
 from storage.models import Account
 
@@ -65,7 +65,7 @@ def _url(db: Database) -> str:
 def _token(db: Database, now: datetime) -> str:
     with db.transaction() as session:
         desk = accounts.create_account(session, role="receptionist", username="desk", name="The Desk", now=now)
-        return accounts.add_api_token(session, desk, "bench", now)
+        return credentials.add_api_token(session, desk, "bench", now)
 
 
 def _slots(made: Sequence[Account], now: datetime) -> Iterator[tuple[str, datetime]]:

@@ -25,7 +25,7 @@ import radicale.storage
 from bench.corpus import Event
 from bench.practice import POSTGRESQL
 from ical.lines import parse
-from storage import accounts, collections, objects
+from storage import accounts, collections, credentials, objects
 from storage.db import Database
 from storage.policy import SYSTEM
 from storage.settings import Settings, create_secret
@@ -228,7 +228,7 @@ def _fill(home: Path, url: str, made: Sequence[Event]) -> str:
         doctor = accounts.create_account(
             session, role="doctor", username=USER, name="Dr. Bench", email="bench@clinic.example", now=now
         )
-        password = accounts.add_app_password(session, doctor, "bench", "solo", now)
+        password = credentials.add_app_password(session, doctor, "bench", "solo", now)
         calendar = collections.built_in(session, doctor, "personal")
         for number, event in enumerate(made):
             objects.put_object(session, calendar, event.href, parse(event.text()), Write(SYSTEM, now, "bench"))

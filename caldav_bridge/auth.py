@@ -5,7 +5,7 @@ from typing import Any
 from radicale.auth import AuthContext, BaseAuth
 
 from caldav_bridge.context import current
-from storage import accounts
+from storage import credentials
 
 
 class Auth(BaseAuth):
@@ -13,7 +13,7 @@ class Auth(BaseAuth):
         """The username behind an app password; empty when it is unknown or revoked."""
         request = current()
         agent = request.header("User-Agent")
-        found = accounts.check_app_password(request.session, login, password, agent, request.now)
+        found = credentials.check_app_password(request.session, login, password, agent, request.now)
         if found is None:
             return ""
         request.login(*found)

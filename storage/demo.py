@@ -14,6 +14,7 @@ from storage import (
     appointment_types,
     booking,
     collections,
+    credentials,
     edits,
     hours,
     leave,
@@ -109,10 +110,10 @@ def fresh_app_password(session: Session, now: datetime) -> str:
     """An app password for lee that can be shown; the one of the last time ends."""
     lee = accounts.by_username(session, "lee")
     assert lee is not None
-    for old in accounts.app_passwords(session, lee):
+    for old in credentials.app_passwords(session, lee):
         if old.label == DEVICE:
-            accounts.revoke(session, old, now)
-    return accounts.add_app_password(session, lee, DEVICE, "solo", now)
+            credentials.revoke(session, old, now)
+    return credentials.add_app_password(session, lee, DEVICE, "solo", now)
 
 
 def _person(session: Session, person: Person, now: datetime) -> Account:

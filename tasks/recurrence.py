@@ -10,7 +10,7 @@ from itertools import groupby
 import structlog
 
 from ical import tzdata
-from storage import accounts, clock_changes, horizon, leases, sync
+from storage import clock_changes, horizon, leases, logins, sync
 from storage.clock_changes import Moved, Stale
 from storage.db import Database
 from storage.settings import Settings
@@ -47,7 +47,7 @@ def run(db: Database, settings: Settings, clock: Callable[[], datetime]) -> Kept
     """One pass, until nothing is due any more. Run twice, or beside others, it does the same."""
     with db.transaction() as session:
         if leases.take(session, "sweep", _HOLDER, clock(), _A_DAY):
-            accounts.sweep_sessions(session, clock())
+            logins.sweep_sessions(session, clock())
             sync.compact(session)
     looked_at, moved, failed = _follow_clocks(db, clock)
     extended, lost = _extend(db, clock)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from flask import Response, g, request
 
-from storage import accounts
+from storage import accounts, logins
 from storage.db import DatabaseUnavailable
 from storage.models import Account
 from storage.policy import VISITOR, Actor
@@ -34,7 +34,7 @@ def load() -> None:
         return
     g.browser_key = token
     with reading() as session:
-        found = accounts.load_session(session, token, now())
+        found = logins.load_session(session, token, now())
         if found is None or found[1] is None:
             return
         login, g.account = found
@@ -43,7 +43,7 @@ def load() -> None:
     if now() - login.seen_at >= _STAMP_AFTER and POLL_HEADER not in request.headers:
         try:
             with transaction() as session:
-                accounts.save_session(session, token, login.data, now())
+                logins.save_session(session, token, login.data, now())
         except DatabaseUnavailable:
             return
 
@@ -75,13 +75,13 @@ def browser_key() -> str:
 def log_in(session: Any, account: Account) -> None:
     """Begin a login under a new cookie; what the old cookie stood for ends."""
     if getattr(g, "browser_key", ""):
-        accounts.end_session(session, g.browser_key, now())
-    _set_key(accounts.new_session(session, account, {}, now()))
+        logins.end_session(session, g.browser_key, now())
+    _set_key(logins.new_session(session, account, {}, now()))
 
 
 def log_out(session: Any) -> None:
     if getattr(g, "browser_key", ""):
-        accounts.end_session(session, g.browser_key, now())
+        logins.end_session(session, g.browser_key, now())
     _set_key(secrets.token_urlsafe(32))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from storage import accounts
+from storage import credentials
 from storage.db import Database
 
 from .conftest import DESKTOP, NOW, PHONE, log_in
@@ -106,7 +106,7 @@ def test_a_doctor_connects_a_device(site: str, db: Database, open_page: Callable
     assert page.get_by_alt_text("QR code").evaluate("image => image.naturalWidth > 0")
     password = page.locator("#app-password").text_content() or ""
     with db.transaction() as session:
-        assert accounts.check_app_password(session, "lee", password, "DAVx5/4.4", NOW)
+        assert credentials.check_app_password(session, "lee", password, "DAVx5/4.4", NOW)
     expect(page.get_by_role("status").get_by_text("DAVx5 has signed in.")).to_be_visible()
 
 

@@ -15,7 +15,7 @@ from waitress import create_server, wasyncore
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from caldav_bridge.app import create_dav_app
-from storage import accounts
+from storage import accounts, credentials
 from storage.db import Database
 from storage.settings import Settings
 
@@ -218,7 +218,7 @@ def make_clinic(database: Database) -> Clinic:
                 email=f"{username}@test.example",
                 now=clock(),
             )
-            clinic.passwords[username] = accounts.add_app_password(session, account, "test", "solo", clock())
+            clinic.passwords[username] = credentials.add_app_password(session, account, "test", "solo", clock())
     return clinic
 
 

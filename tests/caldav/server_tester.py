@@ -12,7 +12,7 @@ from pathlib import Path
 import caldav
 from caldav_server_tester import ServerQuirkChecker
 
-from storage import accounts
+from storage import accounts, credentials
 from storage.db import Database
 from storage.settings import Settings, create_secret
 from tests.caldav.helpers import Clinic, make_clinic, served
@@ -43,7 +43,7 @@ def ask(clinic: Clinic, *, colleagues: bool) -> dict[str, dict[str, str]]:
         smith = accounts.by_username(session, "smith")
         assert smith is not None
         logins = {
-            who.username: accounts.add_app_password(session, who, "tester", "full", clinic.clock())
+            who.username: credentials.add_app_password(session, who, "tester", "full", clinic.clock())
             for who in (anna, smith)
         }
     with served(clinic) as url:

@@ -11,7 +11,7 @@ from pathlib import Path
 import caldav
 import pytest
 
-from storage import accounts
+from storage import accounts, credentials
 from tests.caldav.helpers import Clinic, event, served
 
 
@@ -179,7 +179,7 @@ def test_caldav_library_asks_when_colleagues_are_free(server: Server) -> None:
     with server.clinic.db.transaction() as session:
         lee = accounts.by_username(session, "lee")
         assert lee is not None
-        password = accounts.add_app_password(session, lee, "laptop", "full", server.clinic.clock())
+        password = credentials.add_app_password(session, lee, "laptop", "full", server.clinic.clock())
     principal = caldav.DAVClient(url=server.url, username="lee", password=password).principal()
     assert list(principal.schedule_inbox().get_items()) == []
     principal.calendar(name="Personal").save_event(event())

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from storage import accounts, collections
+from storage import accounts, collections, credentials, passwords
 from storage.db import Database
 from storage.models import AppPassword
 from tests.caldav.helpers import NAMESPACES, Clinic, D, Dav, event
@@ -43,7 +43,7 @@ def test_portal_password_is_not_taken(lite: Clinic) -> None:
     with lite.db.transaction() as session:
         account = accounts.by_username(session, "lee")
         assert account is not None
-        accounts.set_password(session, account, "seven purple umbrellas", lite.clock())
+        passwords.set_password(session, account, "seven purple umbrellas", lite.clock())
     assert Dav(lite.app, "lee", "seven purple umbrellas").propfind("/").status == 401
 
 
@@ -52,7 +52,7 @@ def test_revoked_app_password_fails_on_the_next_request(lite: Clinic) -> None:
     assert client.propfind("/lee/").status == 207
     with lite.db.transaction() as session:
         for secret in session.query(AppPassword).all():
-            accounts.revoke(session, secret, lite.clock())
+            credentials.revoke(session, secret, lite.clock())
     assert client.propfind("/lee/").status == 401
 
 
@@ -74,7 +74,7 @@ def test_what_another_process_changed_counts_from_the_next_request(clinic: Clini
         assert before is not None and after is not None and before.text != after.text
         with other.transaction() as session:
             for secret in session.query(AppPassword).all():
-                accounts.revoke(session, secret, clinic.clock())
+                credentials.revoke(session, secret, clinic.clock())
         assert client.propfind("/lee/", "D:displayname").status == 401
     finally:
         other.dispose()
@@ -147,7 +147,7 @@ def test_script_name_and_forwarded_headers_are_not_believed(lee: Dav, name: str)
 def test_user_whose_name_begins_like_the_mount(lite: Clinic) -> None:
     with lite.db.transaction() as session:
         account = accounts.create_account(session, role="doctor", username="david", name="David", now=lite.clock())
-        lite.passwords["david"] = accounts.add_app_password(session, account, "test", "solo", lite.clock())
+        lite.passwords["david"] = credentials.add_app_password(session, account, "test", "solo", lite.clock())
     answer = lite.client("david").propfind("/david/", "D:displayname", X_Forwarded_For="127.0.0.1")
     assert answer.hrefs == ["/dav/david/"]
 

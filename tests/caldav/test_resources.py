@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from ical.lines import parse
-from storage import accounts, appointment_types, booking, drafts, hours, resources, settling
+from storage import accounts, appointment_types, booking, credentials, drafts, hours, resources, settling
 from storage.models import Claim
 from storage.policy import SYSTEM
 from tests.caldav.helpers import CS, C, Clinic, D, Dav, calendar, event
@@ -201,7 +201,7 @@ def test_apps_that_are_shown_people_see_room_and_colleague(meeting: Meeting) -> 
     with clinic.db.transaction() as session:
         lee = accounts.by_username(session, "lee")
         assert lee is not None
-        password = accounts.add_app_password(session, lee, "people", "full", clinic.clock())
+        password = credentials.add_app_password(session, lee, "people", "full", clinic.clock())
     app = Dav(clinic.app, "lee", password)
     shown = parse(app.get(meeting.path).text).components("VEVENT")[0]
     people = [(line.param("CN"), line.param("CUTYPE"), line.value) for line in shown.lines("ATTENDEE")]
@@ -223,7 +223,7 @@ def test_a_rooms_time_is_asked_for_by_the_address_that_attendee_names(meeting: M
     with clinic.db.transaction() as session:
         lee = accounts.by_username(session, "lee")
         assert lee is not None
-        password = accounts.add_app_password(session, lee, "people", "full", clinic.clock())
+        password = credentials.add_app_password(session, lee, "people", "full", clinic.clock())
     asked = calendar(
         "METHOD:REQUEST",
         "BEGIN:VFREEBUSY",

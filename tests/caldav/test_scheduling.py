@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from ical.lines import Component, parse
-from storage import accounts, appointment_types, booking, drafts, hours, leave, settling
+from storage import accounts, appointment_types, booking, credentials, drafts, hours, leave, settling
 from storage.models import Account, OutboxMessage
 from storage.policy import SYSTEM, VISITOR
 from tests.caldav.helpers import CS, Answer, C, Clinic, D, Dav, calendar, event
@@ -60,7 +60,7 @@ def client(clinic: Clinic, username: str, profile: str = "full") -> Dav:
     """A further app of this account."""
     with clinic.db.transaction() as session:
         found = account(session, username)
-        return Dav(clinic.app, username, accounts.add_app_password(session, found, "phone", profile, clinic.clock()))
+        return Dav(clinic.app, username, credentials.add_app_password(session, found, "phone", profile, clinic.clock()))
 
 
 def tokens(answer: Answer) -> list[str]:

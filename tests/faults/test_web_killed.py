@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from storage import accounts, audit, checks
+from storage import audit, checks, credentials
 from storage.db import Database
 from storage.models import Appointment, Audit, CalendarObject, Change, OutboxMessage, Visit
 from tests.conftest import free_port
@@ -40,8 +40,8 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_torn(database: Database, ki
     practice = make_practice(database)
     now = datetime.now(UTC)
     with database.transaction() as session:
-        token = accounts.add_api_token(session, practice.lee, "writer", now)
-        password = accounts.add_app_password(session, practice.lee, "phone", "solo", now)
+        token = credentials.add_api_token(session, practice.lee, "writer", now)
+        password = credentials.add_app_password(session, practice.lee, "phone", "solo", now)
     said, rng = Acknowledged(), random.Random(11)
     port = free_port()
     for kill in range(kills):

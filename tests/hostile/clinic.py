@@ -12,7 +12,7 @@ from datetime import datetime
 from structlog.testing import capture_logs
 
 from ical.errors import Refusal
-from storage import accounts, collections, feeds, transfer
+from storage import accounts, collections, credentials, feeds, transfer
 from storage.db import Database
 from storage.models import CalendarObject
 from storage.policy import SYSTEM
@@ -80,7 +80,9 @@ def make_hostile(db: Database, send: Send, now: datetime, bookings: int) -> Host
     with db.transaction() as session:
         lee = accounts.by_username(session, "lee")
         assert lee is not None
-        passwords = [accounts.add_app_password(session, lee, "phone", profile, now) for profile in accounts.PROFILES]
+        passwords = [
+            credentials.add_app_password(session, lee, "phone", profile, now) for profile in credentials.PROFILES
+        ]
         feed = feeds.add_feed(session, lee, "initials", "Phone", now)
         names = [session.get_one(CalendarObject, one.appointment.object_id).href for one in booked]
     logins = ["Basic " + base64.b64encode(f"lee:{password}".encode()).decode() for password in passwords]
@@ -92,7 +94,7 @@ def spoil_a_calendar(hostile: Hostile, seed: int, number: int) -> None:
     folder, href, good = _good(hostile, chance, number)
     take_through(hostile, folder, href, spoilt_calendar(chance, good), number)
     if number % 5 == 0:
-        hostile.turn = accounts.PROFILES.index("full")
+        hostile.turn = credentials.PROFILES.index("full")
         status, _ = hostile.dav("POST", "/lee/outbox/", spoilt_calendar(chance, _FREE_BUSY))
         hostile.outcomes[f"POST {status}"] += 1
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from ical.errors import InvalidInput, TooManyAttempts
-from storage import accounts, collections
+from storage import accounts, collections, credentials, logins, passwords
 from storage.db import Database
 from storage.models import Account, AppPassword, Collection, LoginAttempt, Patient, Resource, WebSession
 
@@ -19,7 +19,7 @@ GOOD = "violet tractor 9 lanterns"
 @pytest.fixture(autouse=True)
 def fresh_stamps() -> Iterator[None]:
     yield
-    accounts._stamped.clear()
+    credentials._stamped.clear()
 
 
 def create(db: Database, username: str = "lee", role: str = "doctor", **more: Any) -> Account:
@@ -112,7 +112,7 @@ def test_a_weak_password_is_refused(database: Database, password: str) -> None:
 @pytest.mark.parametrize("password", [GOOD, "9f3kq71mx0zw", "4815162342108", "übermäßig große Öfen", "пароль из слов"])
 def test_a_good_password_is_taken(database: Database, password: str) -> None:
     create(database, password=password)
-    found = accounts.check_password(database, "lee", password, "192.0.2.1", NOW)
+    found = passwords.check_password(database, "lee", password, "192.0.2.1", NOW)
     assert found is not None and found.username == "lee"
 
 
@@ -131,16 +131,16 @@ def test_a_wrong_password_an_unknown_name_and_a_disabled_account_are_all_nobody(
         assert account is not None
         accounts.disable(session, account, NOW)
     for username, password in [("lee", "wrong"), ("nobody", GOOD), ("smith", GOOD), ("desk", GOOD), ("desk", "")]:
-        assert accounts.check_password(database, username, password, "192.0.2.1", NOW) is None
+        assert passwords.check_password(database, username, password, "192.0.2.1", NOW) is None
 
 
 def test_an_unknown_name_costs_as_much_hashing_as_a_known_one() -> None:
-    assert not accounts._HASHER.check_needs_rehash(accounts._NOBODY)
+    assert not passwords._HASHER.check_needs_rehash(passwords._NOBODY)
 
 
 def test_the_name_is_typed_in_any_case(database: Database) -> None:
     create(database, password=GOOD)
-    assert accounts.check_password(database, " Lee ", GOOD, "192.0.2.1", NOW) is not None
+    assert passwords.check_password(database, " Lee ", GOOD, "192.0.2.1", NOW) is not None
 
 
 def test_failed_logins_make_the_next_one_wait_longer_and_longer(database: Database) -> None:
@@ -148,15 +148,15 @@ def test_failed_logins_make_the_next_one_wait_longer_and_longer(database: Databa
     now, waits = NOW, []
     for _ in range(12):
         try:
-            accounts.check_password(database, "lee", "wrong", "192.0.2.1", now)
+            passwords.check_password(database, "lee", "wrong", "192.0.2.1", now)
         except TooManyAttempts as error:
             waits.append(error.seconds)
             now += timedelta(seconds=error.seconds)
     assert waits == sorted(waits) and len(waits) >= 4 and waits[0] <= 3
     with pytest.raises(TooManyAttempts):
-        accounts.check_password(database, "lee", "wrong", "192.0.2.1", now)
-        accounts.check_password(database, "lee", GOOD, "198.51.100.7", now)
-    assert accounts.check_password(database, "lee", GOOD, "192.0.2.1", now + timedelta(minutes=5)) is not None
+        passwords.check_password(database, "lee", "wrong", "192.0.2.1", now)
+        passwords.check_password(database, "lee", GOOD, "198.51.100.7", now)
+    assert passwords.check_password(database, "lee", GOOD, "192.0.2.1", now + timedelta(minutes=5)) is not None
 
 
 def test_no_account_is_locked_for_good(database: Database) -> None:
@@ -164,41 +164,41 @@ def test_no_account_is_locked_for_good(database: Database) -> None:
     now = NOW
     for _ in range(60):
         try:
-            accounts.check_password(database, "lee", "wrong", f"192.0.2.{_}", now)
+            passwords.check_password(database, "lee", "wrong", f"192.0.2.{_}", now)
         except TooManyAttempts as error:
             assert error.seconds <= 301
             now += timedelta(seconds=error.seconds)
-    assert accounts.check_password(database, "lee", GOOD, "198.51.100.7", now + timedelta(minutes=6)) is not None
+    assert passwords.check_password(database, "lee", GOOD, "198.51.100.7", now + timedelta(minutes=6)) is not None
 
 
 def test_one_address_that_tries_many_names_is_slowed_down(database: Database) -> None:
     with pytest.raises(TooManyAttempts):
         for number in range(30):
-            accounts.check_password(database, f"name{number}", "wrong", "192.0.2.1", NOW)
+            passwords.check_password(database, f"name{number}", "wrong", "192.0.2.1", NOW)
 
 
 def test_a_clock_that_jumps_back_locks_nobody_out(database: Database) -> None:
     create(database, password=GOOD)
     for number in range(6):
         with pytest.raises(TooManyAttempts) if number > 3 else _nothing():
-            accounts.check_password(database, "lee", "wrong", "192.0.2.1", NOW)
+            passwords.check_password(database, "lee", "wrong", "192.0.2.1", NOW)
     with pytest.raises(TooManyAttempts) as refused:
-        accounts.check_password(database, "lee", GOOD, "192.0.2.1", NOW - timedelta(hours=3))
+        passwords.check_password(database, "lee", GOOD, "192.0.2.1", NOW - timedelta(hours=3))
     assert refused.value.seconds <= 301
 
 
 def test_a_login_clears_the_failures_before_it(database: Database) -> None:
     create(database, password=GOOD)
     for _ in range(4):
-        accounts.check_password(database, "lee", "wrong", "192.0.2.1", NOW)
+        passwords.check_password(database, "lee", "wrong", "192.0.2.1", NOW)
     later = NOW + timedelta(minutes=6)
-    assert accounts.check_password(database, "lee", GOOD, "192.0.2.1", later) is not None
+    assert passwords.check_password(database, "lee", GOOD, "192.0.2.1", later) is not None
     for _ in range(4):
-        assert accounts.check_password(database, "lee", "wrong", "192.0.2.1", later) is None
+        assert passwords.check_password(database, "lee", "wrong", "192.0.2.1", later) is None
 
 
 def test_what_was_typed_as_a_name_is_not_kept(database: Database) -> None:
-    accounts.check_password(database, GOOD, "oops", "192.0.2.1", NOW)
+    passwords.check_password(database, GOOD, "oops", "192.0.2.1", NOW)
     with database.reading() as session:
         assert not any("violet" in key or "192" in key for key in session.scalars(select(LoginAttempt.key)))
 
@@ -209,12 +209,12 @@ def test_what_was_typed_as_a_name_is_not_kept(database: Database) -> None:
 def test_an_app_password_lets_in_with_name_or_email_however_it_is_typed(database: Database) -> None:
     account = create(database, email="kim@clinic.example")
     with database.transaction() as session:
-        secret = accounts.add_app_password(session, account, "Phone", "full", NOW)
+        secret = credentials.add_app_password(session, account, "Phone", "full", NOW)
     assert len(secret.replace("-", "")) == 8 + 26
     for username in ("lee", "Lee", "kim@clinic.example"):
         for typed in (secret, secret.upper(), secret.replace("-", ""), f" {secret} "):
             with database.reading() as session:
-                found = accounts.check_app_password(session, username, typed, "DAVx5", NOW)
+                found = credentials.check_app_password(session, username, typed, "DAVx5", NOW)
                 assert found is not None and (found[0].id, found[1].profile) == (account.id, "full")
 
 
@@ -222,21 +222,21 @@ def test_a_wrong_revoked_or_foreign_app_password_lets_nobody_in(database: Databa
     account = create(database)
     create(database, "smith")
     with database.transaction() as session:
-        secret = accounts.add_app_password(session, account, "Phone", "solo", NOW)
+        secret = credentials.add_app_password(session, account, "Phone", "solo", NOW)
     changed = secret[:-1] + ("a" if secret[-1] != "a" else "b")
     with database.reading() as session:
         for username, typed in [("lee", changed), ("smith", secret), ("lee", ""), ("", secret), ("lee", secret[:8])]:
-            assert accounts.check_app_password(session, username, typed, "", NOW) is None
+            assert credentials.check_app_password(session, username, typed, "", NOW) is None
     with database.transaction() as session:
-        accounts.revoke(session, accounts.app_passwords(session, account)[0], NOW)
+        credentials.revoke(session, credentials.app_passwords(session, account)[0], NOW)
     with database.reading() as session:
-        assert accounts.check_app_password(session, "lee", secret, "", NOW) is None
+        assert credentials.check_app_password(session, "lee", secret, "", NOW) is None
 
 
 def test_the_secret_itself_is_not_in_the_database(database: Database) -> None:
     account = create(database)
     with database.transaction() as session:
-        secret = accounts.add_app_password(session, account, "Phone", "solo", NOW)
+        secret = credentials.add_app_password(session, account, "Phone", "solo", NOW)
         row = session.scalars(select(AppPassword)).one()
         assert secret.startswith(row.prefix) and row.digest not in secret and secret[9:] not in str(vars(row))
 
@@ -244,11 +244,11 @@ def test_the_secret_itself_is_not_in_the_database(database: Database) -> None:
 def test_the_last_use_is_stamped_at_most_once_a_minute(database: Database) -> None:
     account = create(database)
     with database.transaction() as session:
-        secret = accounts.add_app_password(session, account, "Phone", "solo", NOW)
+        secret = credentials.add_app_password(session, account, "Phone", "solo", NOW)
 
     def last_use(at: datetime, agent: str) -> tuple[datetime | None, str]:
         with database.reading() as session:
-            assert accounts.check_app_password(session, "lee", secret, agent, at)
+            assert credentials.check_app_password(session, "lee", secret, agent, at)
         with database.reading() as session:
             row = session.scalars(select(AppPassword)).one()
             return row.last_used_at, row.last_agent
@@ -262,15 +262,15 @@ def test_the_last_use_is_stamped_at_most_once_a_minute(database: Database) -> No
 def test_a_reader_does_not_wait_for_a_writer_to_stamp_the_last_use(database: Database, settings: Any) -> None:
     account = create(database)
     with database.transaction() as session:
-        secret = accounts.add_app_password(session, account, "Phone", "solo", NOW)
+        secret = credentials.add_app_password(session, account, "Phone", "solo", NOW)
     other = Database(settings.database_url, settings)
     with other.transaction():
         began = datetime.now(UTC)
         with database.reading() as session:
-            assert accounts.check_app_password(session, "lee", secret, "", NOW)
+            assert credentials.check_app_password(session, "lee", secret, "", NOW)
         assert datetime.now(UTC) - began < timedelta(seconds=2)
     with database.reading() as session:
-        assert accounts.check_app_password(session, "lee", secret, "", NOW)
+        assert credentials.check_app_password(session, "lee", secret, "", NOW)
     with database.reading() as session:
         assert session.scalars(select(AppPassword)).one().last_used_at == NOW
     other.dispose()
@@ -279,30 +279,30 @@ def test_a_reader_does_not_wait_for_a_writer_to_stamp_the_last_use(database: Dat
 def test_an_api_token_lets_in_until_it_is_revoked(database: Database) -> None:
     account = create(database)
     with database.transaction() as session:
-        token = accounts.add_api_token(session, account, "Lab", NOW)
+        token = credentials.add_api_token(session, account, "Lab", NOW)
     with database.reading() as session:
-        found = accounts.check_api_token(session, token, NOW)
+        found = credentials.check_api_token(session, token, NOW)
         assert found is not None and found.id == account.id
-        assert accounts.check_api_token(session, token + "x", NOW) is None
+        assert credentials.check_api_token(session, token + "x", NOW) is None
     with database.transaction() as session:
-        row = accounts.api_tokens(session, account)[0]
+        row = credentials.api_tokens(session, account)[0]
         assert row.last_used_at == NOW
-        accounts.revoke(session, row, NOW)
-        assert accounts.check_api_token(session, token, NOW) is None
+        credentials.revoke(session, row, NOW)
+        assert credentials.check_api_token(session, token, NOW) is None
 
 
 def test_the_secrets_of_a_disabled_account_let_nobody_in(database: Database) -> None:
     account = create(database)
     with database.transaction() as session:
-        secret = accounts.add_app_password(session, account, "Phone", "solo", NOW)
-        token = accounts.add_api_token(session, account, "Lab", NOW)
-        cookie = accounts.new_session(session, account, {}, NOW)
+        secret = credentials.add_app_password(session, account, "Phone", "solo", NOW)
+        token = credentials.add_api_token(session, account, "Lab", NOW)
+        cookie = logins.new_session(session, account, {}, NOW)
     with database.transaction() as session:
         accounts.disable(session, session.get_one(Account, account.id), NOW)
     with database.reading() as session:
-        assert accounts.check_app_password(session, "lee", secret, "", NOW) is None
-        assert accounts.check_api_token(session, token, NOW) is None
-        assert accounts.load_session(session, cookie, NOW) is None
+        assert credentials.check_app_password(session, "lee", secret, "", NOW) is None
+        assert credentials.check_api_token(session, token, NOW) is None
+        assert logins.load_session(session, cookie, NOW) is None
 
 
 # Browser sessions and links
@@ -312,45 +312,45 @@ def test_a_session_ends_when_idle_and_when_old(database: Database) -> None:
     staff, patient = create(database), create(database, "maria", "patient", name="Maria")
     with database.transaction() as session:
         for account, idle in ((staff, 15), (patient, 30), (None, 30)):
-            token = accounts.new_session(session, account, {"a": 1}, NOW)
-            assert accounts.load_session(session, token, NOW + timedelta(minutes=idle - 1)) is not None
-            assert accounts.load_session(session, token, NOW + timedelta(minutes=idle)) is None
+            token = logins.new_session(session, account, {"a": 1}, NOW)
+            assert logins.load_session(session, token, NOW + timedelta(minutes=idle - 1)) is not None
+            assert logins.load_session(session, token, NOW + timedelta(minutes=idle)) is None
             for hour in range(1, 60):
-                accounts.save_session(session, token, {"a": 2}, NOW + timedelta(minutes=12 * hour))
-            assert accounts.load_session(session, token, NOW + timedelta(hours=11, minutes=50)) is not None
-            assert accounts.load_session(session, token, NOW + timedelta(hours=12)) is None
+                logins.save_session(session, token, {"a": 2}, NOW + timedelta(minutes=12 * hour))
+            assert logins.load_session(session, token, NOW + timedelta(hours=11, minutes=50)) is not None
+            assert logins.load_session(session, token, NOW + timedelta(hours=12)) is None
 
 
 def test_a_new_password_ends_the_sessions(database: Database) -> None:
     account = create(database, password=GOOD)
     with database.transaction() as session:
-        token = accounts.new_session(session, account, {}, NOW)
-        accounts.set_password(session, session.get_one(Account, account.id), "another fine passphrase", NOW)
-        assert accounts.load_session(session, token, NOW) is None
-    assert accounts.check_password(database, "lee", GOOD, "192.0.2.1", NOW) is None
+        token = logins.new_session(session, account, {}, NOW)
+        passwords.set_password(session, session.get_one(Account, account.id), "another fine passphrase", NOW)
+        assert logins.load_session(session, token, NOW) is None
+    assert passwords.check_password(database, "lee", GOOD, "192.0.2.1", NOW) is None
 
 
 def test_a_session_that_has_ended_is_not_revived_by_saving_it(database: Database) -> None:
     with database.transaction() as session:
-        token = accounts.new_session(session, None, {}, NOW)
-        accounts.end_session(session, token, NOW)
-        accounts.save_session(session, token, {}, NOW)
+        token = logins.new_session(session, None, {}, NOW)
+        logins.end_session(session, token, NOW)
+        logins.save_session(session, token, {}, NOW)
         assert session.scalar(select(func.count()).select_from(WebSession)) == 0
 
 
 def test_a_login_link_works_once_and_for_half_an_hour(database: Database) -> None:
     account = create(database, "root", "admin")
     with database.transaction() as session:
-        token = accounts.create_login_link(session, account, NOW)
-        late = accounts.create_login_link(session, account, NOW)
+        token = logins.create_login_link(session, account, NOW)
+        late = logins.create_login_link(session, account, NOW)
     with database.transaction() as session:
-        assert accounts.use_login_link(session, token, NOW, kind="password") is None
-        assert accounts.find_login_link(session, token, NOW) is not None
-        used = accounts.use_login_link(session, token, NOW + timedelta(minutes=29))
+        assert logins.use_login_link(session, token, NOW, kind="password") is None
+        assert logins.find_login_link(session, token, NOW) is not None
+        used = logins.use_login_link(session, token, NOW + timedelta(minutes=29))
         assert used is not None and used.id == account.id
-        assert accounts.use_login_link(session, token, NOW + timedelta(minutes=29)) is None
-        assert accounts.use_login_link(session, late, NOW + timedelta(minutes=30)) is None
-        assert accounts.use_login_link(session, "guess", NOW) is None
+        assert logins.use_login_link(session, token, NOW + timedelta(minutes=29)) is None
+        assert logins.use_login_link(session, late, NOW + timedelta(minutes=30)) is None
+        assert logins.use_login_link(session, "guess", NOW) is None
 
 
 # Patients

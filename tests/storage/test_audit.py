@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
-from storage import accounts, appointment_types, appointments, audit, feeds, leave
+from storage import accounts, appointment_types, appointments, audit, credentials, feeds, leave, logins, passwords
 from storage.db import Database
 from storage.models import Audit
 from storage.policy import SYSTEM, Actor
@@ -93,27 +93,27 @@ def test_what_is_done_to_accounts_is_noted_with_ids_alone(database: Database) ->
         made = {"role": "doctor", "username": "noor", "name": "Dr. Noor Secret", "email": "noor@private.example"}
         account = accounts.create_account(session, password="four walls and a roof", **made, now=NOW)
         whose = f"account:{account.id}"
-        app_password = accounts.add_app_password(session, account, "Noor's phone", "solo", NOW)
-        accounts.revoke(session, accounts.app_passwords(session, account)[0], NOW)
-        token = accounts.add_api_token(session, account, "Noor's lab", NOW)
-        accounts.revoke(session, accounts.api_tokens(session, account)[0], NOW)
-        link = accounts.create_login_link(session, account, NOW)
-        assert accounts.use_login_link(session, link, NOW) is not None
-        assert accounts.use_login_link(session, link, NOW) is None
+        app_password = credentials.add_app_password(session, account, "Noor's phone", "solo", NOW)
+        credentials.revoke(session, credentials.app_passwords(session, account)[0], NOW)
+        token = credentials.add_api_token(session, account, "Noor's lab", NOW)
+        credentials.revoke(session, credentials.api_tokens(session, account)[0], NOW)
+        link = logins.create_login_link(session, account, NOW)
+        assert logins.use_login_link(session, link, NOW) is not None
+        assert logins.use_login_link(session, link, NOW) is None
         feed = feeds.add_feed(session, account, "busy", "Noor's feed", NOW)
         found = feeds.find_feed(session, feed, "", NOW)
         assert found is not None
         feeds.revoke(session, found, NOW)
     for name in ("noor", "nobody"):
-        assert accounts.check_password(database, name, "a wrong one", "192.0.2.1", NOW) is None
-    assert accounts.check_password(database, "noor", "four walls and a roof", "192.0.2.1", NOW) is not None
+        assert passwords.check_password(database, name, "a wrong one", "192.0.2.1", NOW) is None
+    assert passwords.check_password(database, "noor", "four walls and a roof", "192.0.2.1", NOW) is not None
     with database.transaction(LEE) as session:
-        cookie = accounts.new_session(session, account, {}, NOW)
-        visitor = accounts.new_session(session, None, {}, NOW)
+        cookie = logins.new_session(session, account, {}, NOW)
+        visitor = logins.new_session(session, None, {}, NOW)
         for each in (cookie, cookie, visitor):
-            accounts.end_session(session, each, NOW)
+            logins.end_session(session, each, NOW)
         account = session.get_one(type(account), account.id)
-        accounts.set_password(session, account, "six windows and a door", NOW)
+        passwords.set_password(session, account, "six windows and a door", NOW)
         accounts.disable(session, account, NOW)
     assert [row for row in rows(database) if not row[0].startswith("calendar.")] == [
         ("account.created", whose),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from storage import accounts, hours, matches, offers
+from storage import accounts, credentials, hours, matches, offers
 from storage.db import Database
 from storage.models import Account
 from storage.policy import SYSTEM
@@ -56,7 +56,7 @@ class Clinic:
             account = accounts.create_account(
                 session, role=role, username=username, name=name, email=f"{username}@clinic.example", now=NOW
             )
-            self.tokens[username] = accounts.add_api_token(session, account, "tests", NOW)
+            self.tokens[username] = credentials.add_api_token(session, account, "tests", NOW)
             return account
 
 
@@ -103,7 +103,7 @@ def test_a_revoked_token_is_refused_at_once(clinic: Clinic) -> None:
     with clinic.database.transaction() as session:
         desk = accounts.by_username(session, "desk")
         assert desk is not None
-        accounts.revoke(session, accounts.api_tokens(session, desk)[0], NOW)
+        credentials.revoke(session, credentials.api_tokens(session, desk)[0], NOW)
     problem(clinic.get("/doctors"), 401, "unauthorised")
 
 

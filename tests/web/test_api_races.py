@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from storage import accounts, hours
+from storage import accounts, credentials, hours
 from storage.checks import integrity
 from storage.db import Database
 from storage.policy import SYSTEM
@@ -32,7 +32,7 @@ def api(database: Database, serve: Callable[..., Any]) -> tuple[str, dict[str, s
             session, role="doctor", username="lee", name="Dr. Anna Lee", email="lee@clinic.example", now=now
         )
         hours.add_hours(session, lee, ("mon",), time(9), time(12), slot=20, capacity=CAPACITY, actor=SYSTEM, now=now)
-        token = accounts.add_api_token(session, lee, "race", now)
+        token = credentials.add_api_token(session, lee, "race", now)
     return f"{serve(database.settings).url}/api/v1", {"Authorization": f"Bearer {token}"}
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from storage import accounts, demo
+from storage import accounts, credentials, demo
 from storage.db import Database
 from web.wsgi import create_wsgi, utc_now
 
@@ -31,7 +31,7 @@ def test_answers_are_as_declared(database: Database, username: str, mode: Genera
                 session, role=person.role, username=person.username, name=person.name, email=person.email, now=now
             )
             if person.username == username:
-                token = accounts.add_api_token(session, account, "schema", now)
+                token = credentials.add_api_token(session, account, "schema", now)
     assert database.settings is not None
     application = create_wsgi(database.settings, utc_now, database)
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application)

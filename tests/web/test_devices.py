@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 
-from storage import accounts
+from storage import accounts, credentials, logins
 from storage.db import Database
 from storage.models import AppPassword
 from storage.settings import Settings, SettingsError, load_settings
@@ -36,7 +36,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture(autouse=True)
 def nothing_stamped_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uses are noted once a minute in a process, and here every test has the same minute."""
-    monkeypatch.setattr(accounts, "_stamped", {})
+    monkeypatch.setattr(credentials, "_stamped", {})
 
 
 def shown(page: str) -> str:
@@ -50,12 +50,12 @@ def known(db: Database, username: str = "lee") -> list[AppPassword]:
     with db.reading() as session:
         account = accounts.by_username(session, username)
         assert account is not None
-        return accounts.app_passwords(session, account)
+        return credentials.app_passwords(session, account)
 
 
 def comes(db: Database, password: str, agent: str, now: datetime, username: str = "lee") -> bool:
     with db.transaction() as session:
-        return accounts.check_app_password(session, username, password, agent, now) is not None
+        return credentials.check_app_password(session, username, password, agent, now) is not None
 
 
 @pytest.mark.parametrize("slug", WITH_PASSWORD)
@@ -219,7 +219,7 @@ def test_a_login_link_is_no_code_for_a_camera(db: Database, visitor: Person) -> 
     with db.transaction() as session:
         lee = accounts.by_username(session, "lee")
         assert lee is not None
-        token = accounts.create_login_link(session, lee, MONDAY)
+        token = logins.create_login_link(session, lee, MONDAY)
     assert visitor.get(f"/connect/{token}/").status_code == 404
     assert visitor.get(f"/first-login/{token}").status_code == 200
 

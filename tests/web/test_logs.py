@@ -12,7 +12,7 @@ from flask import Flask
 from structlog.stdlib import ProcessorFormatter
 from werkzeug.test import Client
 
-from storage import accounts, booking, feeds, links
+from storage import accounts, booking, credentials, feeds, links, logins
 from storage.db import Database
 from storage.settings import Settings
 from web import logs
@@ -61,8 +61,8 @@ def test_each_request_is_one_line_without_its_path(
         lee = accounts.by_username(session, "lee")
         assert lee is not None
         feed = feeds.add_feed(session, lee, "busy", "", clock.now)
-        first = accounts.create_login_link(session, lee, clock.now)
-        token = accounts.add_api_token(session, lee, "x", clock.now)
+        first = logins.create_login_link(session, lee, clock.now)
+        token = credentials.add_api_token(session, lee, "x", clock.now)
     manage = links.token(settings, "manage", booked.appointment.id)
     log()
     asked = {

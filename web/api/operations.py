@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ical.errors import InvalidInput, Refusal
-from storage import accounts, idempotency
+from storage import accounts, credentials, idempotency
 from storage.db import DatabaseUnavailable, SerializationFailure
 from storage.models import Account, Patient
 from storage.policy import Actor
@@ -158,7 +158,7 @@ def _caller() -> tuple[Account, Actor, Patient | None]:
     if scheme.lower() != "bearer" or not token.isascii() or not 1 <= len(token) <= 200:
         raise problems.unauthorised()
     with services.reading() as session:
-        account = accounts.check_api_token(session, token, services.now())
+        account = credentials.check_api_token(session, token, services.now())
         if account is None:
             raise problems.unauthorised()
         patient = accounts.patient_of(session, account) if account.role == "patient" else None

@@ -13,7 +13,7 @@ from flask import request as http
 from werkzeug.wrappers import Response as AnyResponse
 
 from ical.errors import NotFound
-from storage import accounts, feeds, views
+from storage import credentials, feeds, logins, views
 from storage.models import Account
 from storage.settings import is_loopback
 from web.clinic import doctors, mobileconfig
@@ -49,7 +49,7 @@ def _signed_by(agent: str) -> str:
 @policy("app_passwords.write")
 def devices() -> Page:
     with reading() as session:
-        known = accounts.app_passwords(session, g.account)
+        known = credentials.app_passwords(session, g.account)
         subscriptions = views.feeds_of(session, account_id=g.account.id)
     return render_template(
         "devices/home.html",
@@ -97,7 +97,7 @@ def code() -> Page:
     profile = _profile(app, form)
     with transaction() as session:
         own = views.own_account(session, g.account.id)
-        token = accounts.create_login_link(session, own, now(), kind=f"apple-{profile}", minutes=CODE_MINUTES)
+        token = logins.create_login_link(session, own, now(), kind=f"apple-{profile}", minutes=CODE_MINUTES)
     link = f"{settings().public_url}{url_for('phone.phone', token=token)}"
     return _page(app, form, link=link, code=qr_code(link), minutes=CODE_MINUTES)
 
@@ -118,7 +118,7 @@ def state(password_id: int) -> Response:
 @policy("app_passwords.write")
 def revoke(password_id: int) -> Page:
     with transaction() as session:
-        accounts.revoke(session, _own_password(session, password_id), now())
+        credentials.revoke(session, _own_password(session, password_id), now())
     return redirect(url_for(".devices", ok="revoked"), 303)
 
 
@@ -188,8 +188,8 @@ def _make(app: App, form: Form) -> Made | None:
         known = [account.username for account in _calendars(session, app)]
         whose = form.get("whose") if form.get("whose") in known else known[0]
         own = views.own_account(session, g.account.id)
-        password = accounts.add_app_password(session, own, label, profile, now())
-        added = accounts.app_passwords(session, own)[0]
+        password = credentials.add_app_password(session, own, label, profile, now())
+        added = credentials.app_passwords(session, own)[0]
         return Made(added.id, label, profile, password, whose)
 
 
@@ -215,7 +215,7 @@ def _calendars(session: Any, app: App) -> list[Account]:
 
 
 def _own_password(session: Any, password_id: int) -> Any:
-    found = next((each for each in accounts.app_passwords(session, g.account) if each.id == password_id), None)
+    found = next((each for each in credentials.app_passwords(session, g.account) if each.id == password_id), None)
     if found is None:
         raise NotFound()
     return found

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from storage import accounts
+from storage import credentials, logins
 from storage.models import Account
 from web.clinic import apps, devices, mobileconfig
 from web.forms import Form
@@ -40,16 +40,16 @@ def download(token: str) -> Page | Response:
         account, profile = found
         if not form:
             return _page(account, form, 422)
-        if accounts.use_login_link(session, token, now(), kind=f"apple-{profile}") is None:
+        if logins.use_login_link(session, token, now(), kind=f"apple-{profile}") is None:
             return _over()
-        password = accounts.add_app_password(session, account, label, profile, now())
+        password = credentials.add_app_password(session, account, label, profile, now())
         return mobileconfig.download(settings(), account, devices.address(account.username), label, password)
 
 
 def _find(session: Any, token: str) -> tuple[Account, str] | None:
     """(whose calendars, in which profile) while the link works."""
     for profile in (apps.SOLO, apps.FULL):
-        account = accounts.find_login_link(session, token, now(), kind=f"apple-{profile}")
+        account = logins.find_login_link(session, token, now(), kind=f"apple-{profile}")
         if account is not None:
             return account, profile
     return None

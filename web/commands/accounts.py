@@ -5,7 +5,7 @@ from datetime import datetime, time
 
 import click
 
-from storage import accounts, doctors, feeds, hours, resources
+from storage import accounts, credentials, doctors, feeds, hours, logins, resources
 from web.commands.common import COMMAND_LINE, Context, Failure, Group, bookable, console, doctor, now, passed
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -63,7 +63,7 @@ def user_add(
         )
         token = None
         if password is None:
-            token = accounts.create_login_link(session, account, now(), kind="password", minutes=24 * 60)
+            token = logins.create_login_link(session, account, now(), kind="password", minutes=24 * 60)
     console.print(f"Added the {role} {username}.", markup=False)
     if token is None:
         click.echo(username)
@@ -201,7 +201,7 @@ def app_password() -> None:
 @click.option("--label", required=True, help="Which device it is for.")
 @click.option(
     "--profile",
-    type=click.Choice(accounts.PROFILES),
+    type=click.Choice(credentials.PROFILES),
     default="solo",
     show_default=True,
     help="full: appointments carry organizer and attendee.",
@@ -210,7 +210,7 @@ def app_password() -> None:
 def app_password_add(context: Context, username: str, label: str, profile: str) -> None:
     """Add an app password and print it alone. It cannot be shown again."""
     with context.account(username) as (session, account):
-        password = accounts.add_app_password(session, account, label, profile, now())
+        password = credentials.add_app_password(session, account, label, profile, now())
     click.echo(password)
 
 
@@ -226,7 +226,7 @@ def token() -> None:
 def token_add(context: Context, username: str, label: str) -> None:
     """Add an API token and print it alone. It cannot be shown again."""
     with context.account(username) as (session, account):
-        added = accounts.add_api_token(session, account, label, now())
+        added = credentials.add_api_token(session, account, label, now())
     click.echo(added)
 
 
@@ -236,7 +236,7 @@ def token_add(context: Context, username: str, label: str) -> None:
 def token_list(context: Context, username: str) -> None:
     """List the API tokens in force: number, label, when last used."""
     with context.account(username) as (session, account):
-        found = accounts.api_tokens(session, account)
+        found = credentials.api_tokens(session, account)
     for each in found:
         used = f"last used {each.last_used_at:%Y-%m-%d}" if each.last_used_at else "never used"
         click.echo(f"{each.id}  {each.label}  {used}")
@@ -249,10 +249,10 @@ def token_list(context: Context, username: str) -> None:
 def token_revoke(context: Context, username: str, number: int) -> None:
     """Revoke an API token by its number in the list. Its program is refused from the next request on."""
     with context.account(username) as (session, account):
-        found = next((each for each in accounts.api_tokens(session, account) if each.id == number), None)
+        found = next((each for each in credentials.api_tokens(session, account) if each.id == number), None)
         if found is None:
             raise Failure(f"{username} has no token {number}: see clinicdav token list {username}.")
-        accounts.revoke(session, found, now())
+        credentials.revoke(session, found, now())
 
 
 @click.group(cls=Group)

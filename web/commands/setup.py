@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from caldav_bridge.app import configuration_file
-from storage import accounts, demo
+from storage import accounts, demo, logins
 from storage.db import Database
 from storage.settings import FILE_NAME, Settings, create_secret, is_loopback, load_settings
 from web.commands.common import COMMAND_LINE, Context, console, now, passed
@@ -56,7 +56,7 @@ def init(context: Context, admin_email: str) -> None:
                 )
             link = None
             if admin.password_hash is None:
-                link = accounts.create_login_link(session, admin, now(), kind="login", minutes=30)
+                link = logins.create_login_link(session, admin, now(), kind="login", minutes=30)
     finally:
         db.dispose()
     console.print(f"ClinicDAV is installed in {settings.home}.", markup=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from ical.errors import InvalidInput, NotFound, TooManyAttempts
-from storage import accounts
+from storage import accounts, logins, passwords
 from storage.models import Account
 from web import sessions
 from web.forms import Form
@@ -34,7 +34,7 @@ def enter() -> Page:
     form = Form(request.form)
     username = form.get("username").strip()
     try:
-        account = accounts.check_password(
+        account = passwords.check_password(
             services().db, username, form.get("password"), request.remote_addr or "", now()
         )
     except TooManyAttempts as hasty:
@@ -68,7 +68,7 @@ def logout() -> Page:
 @bp.get("/register")
 @public
 def register() -> Page:
-    return render_template("login/register.html", form=Form(), shortest=accounts.PATIENT_PASSWORD_LENGTH)
+    return render_template("login/register.html", form=Form(), shortest=passwords.PATIENT_PASSWORD_LENGTH)
 
 
 @bp.post("/register")
@@ -79,9 +79,9 @@ def registered() -> Page:
     name = form.text("name", required="Enter your name.")
     email = form.email(required="Enter your e-mail address: you log in with it.")
     phone = form.phone()
-    if len(form.get("password")) < accounts.PATIENT_PASSWORD_LENGTH:
+    if len(form.get("password")) < passwords.PATIENT_PASSWORD_LENGTH:
         form.fail(
-            "password", f"Use at least {accounts.PATIENT_PASSWORD_LENGTH} characters. Four words are easy to remember."
+            "password", f"Use at least {passwords.PATIENT_PASSWORD_LENGTH} characters. Four words are easy to remember."
         )
     if form:
         try:
@@ -89,7 +89,7 @@ def registered() -> Page:
         except InvalidInput as refusal:
             form.fail("email" if refusal.field == "username" else refusal.field or "", refusal.sentence)
     if not form:
-        return render_template("login/register.html", form=form, shortest=accounts.PATIENT_PASSWORD_LENGTH), 422
+        return render_template("login/register.html", form=form, shortest=passwords.PATIENT_PASSWORD_LENGTH), 422
     return redirect(url_for(".login", ok="registered"), 303)
 
 
@@ -121,7 +121,7 @@ def _register(name: str, email: str, phone: str, password: str) -> None:
 
 def _find(session: Any, token: str) -> tuple[Account, str]:
     for kind in ("login", "password"):
-        account = accounts.find_login_link(session, token, now(), kind=kind)
+        account = logins.find_login_link(session, token, now(), kind=kind)
         if account is not None:
             return account, kind
     raise NotFound("This link has been used, or its time is over.")
@@ -136,7 +136,7 @@ def first(token: str) -> Page:
 
 
 def _shortest(account: Account) -> int:
-    return accounts.PATIENT_PASSWORD_LENGTH if account.role == "patient" else accounts.STAFF_PASSWORD_LENGTH
+    return passwords.PATIENT_PASSWORD_LENGTH if account.role == "patient" else passwords.STAFF_PASSWORD_LENGTH
 
 
 @bp.post("/first-login/<token>")
@@ -150,10 +150,10 @@ def set_first(token: str) -> Page:
     if form:
         try:
             with transaction() as session:
-                used = accounts.use_login_link(session, token, now(), kind=kind)
+                used = logins.use_login_link(session, token, now(), kind=kind)
                 if used is None:
                     raise NotFound()
-                accounts.set_password(session, used, form.get("password"), now())
+                passwords.set_password(session, used, form.get("password"), now())
                 sessions.log_in(session, used)
             return redirect(_inside(account, ""), 303)
         except InvalidInput as refusal:

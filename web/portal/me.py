@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ical import reminders
 from ical.errors import InvalidInput, NotFound, TooManyAttempts
-from storage import accounts, contacts, feeds, no_shows, views
+from storage import accounts, contacts, feeds, no_shows, passwords, views
 from storage.models import Patient
 from web import sessions
 from web.forms import Form
@@ -50,7 +50,7 @@ def _page(form: Form | None = None, status: int = 200, feed_url: str = "", part:
         offsets=OFFSETS,
         channels=CHANNELS,
         rows=range(_ROWS),
-        shortest=accounts.STAFF_PASSWORD_LENGTH if g.actor.is_staff else accounts.PATIENT_PASSWORD_LENGTH,
+        shortest=passwords.STAFF_PASSWORD_LENGTH if g.actor.is_staff else passwords.PATIENT_PASSWORD_LENGTH,
     )
     return text, status
 
@@ -137,7 +137,7 @@ def revoke_feed(feed_id: int) -> Page:
 def password() -> Page:
     form = Form(request.form)
     try:
-        known = accounts.check_password(
+        known = passwords.check_password(
             services().db, g.account.username, form.get("current"), request.remote_addr or "", now()
         )
         if known is None:
@@ -146,7 +146,7 @@ def password() -> Page:
             form.fail("again", "The two passwords differ.")
         if form and known is not None:
             with transaction() as session:
-                accounts.set_password(session, views.own_account(session, known.id), form.get("password"), now())
+                passwords.set_password(session, views.own_account(session, known.id), form.get("password"), now())
                 sessions.log_in(session, known)
             return redirect(url_for(".me", ok="saved"), 303)
     except TooManyAttempts as hasty:
