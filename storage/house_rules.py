@@ -24,6 +24,8 @@ GROUPS = {
     "travel_minutes": "Places",
 }
 _READ = "house rules"
+# JSON Schema's "time" has an offset.
+_WALL_TIME_OR_NONE: dict[str, Any] = {"anyOf": [{"type": "string", "format": "wall-time"}, {"type": "null"}]}
 
 
 class HouseRules(BaseModel):
@@ -110,11 +112,15 @@ class HouseRules(BaseModel):
 
     offer_quiet_from: time | None = Field(
         default=time(21),
+        json_schema_extra=_WALL_TIME_OR_NONE,
         title="Nobody is told of a free time from",
         description="In the doctor's time zone, until the time below. A time that will not wait is told all the same.",
     )
     offer_quiet_to: time | None = Field(
-        default=time(7), title="… until", description="An offer of the waitlist does not run out in these hours."
+        default=time(7),
+        json_schema_extra=_WALL_TIME_OR_NONE,
+        title="… until",
+        description="An offer of the waitlist does not run out in these hours.",
     )
     offer_soon_minutes: int = Field(
         default=15, ge=1, le=120, title="Minutes to answer an offer that begins within two hours"
