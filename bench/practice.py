@@ -75,14 +75,15 @@ def doctors(db: Database, count: int, now: datetime = NOW) -> list[Account]:
     return made
 
 
-def half_booked(db: Database, made: list[Account], days: int) -> int:
-    """Claim every other slot of these doctors for `days` from Monday on. Returns how many."""
+def half_booked(db: Database, made: list[Account], days: int, *, first: int = 0) -> int:
+    """Claim every other slot of these doctors for `days` from Monday, or the day `first` after it, on. Returns how
+    many."""
     count = 0
     with db.transaction() as session:
         for doctor in made:
             resource = claims.resource_of(session, doctor.id)
             rows = []
-            for day in range(days):
+            for day in range(first, first + days):
                 opening = (MONDAY + timedelta(days=day)).replace(hour=8).astimezone(UTC)
                 if (MONDAY + timedelta(days=day)).weekday() < 5:
                     for slot in range(0, 24, 2):
