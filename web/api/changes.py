@@ -72,7 +72,7 @@ class UndoIn(Request):
 )
 def reschedule_appointment(call: Call, id: UUID, body: RescheduleIn) -> shapes.Appointment:
     doctor = None if body.doctor is None else lookups.doctor(call, body.doctor)
-    view = lookups.appointment(call, id, "appointment.change", also=doctor)
+    view = lookups.appointment(call, id, "appointment.change", also=doctor, moving=True)
     target = doctor or view.doctor
     policy.require(call.actor, "appointment.book", target)
     if body.overrule:
@@ -135,9 +135,9 @@ def _change_status(call: Call, id: UUID, body: ActionIn, action: str) -> shapes.
     view = lookups.appointment(call, id, _POLICY.get(action, "appointment.status"))
     if body.by == "doctor" and not call.actor.is_staff:
         policy.require(call.actor, "appointment.status", view.appointment)
-    if isinstance(body, CancelIn) and body.range in ("one", "following"):
-        if view.appointment.series and body.recurrence_id is None:
-            reject("recurrence_id", "Say which occurrence, or from which one on.")
+    some = isinstance(body, CancelIn) and body.range in ("one", "following") and view.appointment.series
+    if some and body.recurrence_id is None:
+        reject("recurrence_id", "Say which occurrence, or from which one on.")
     if isinstance(body, CancelIn) and body.range == "following":
         lifecycle.change_status(
             call.session,
