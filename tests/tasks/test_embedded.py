@@ -4,11 +4,15 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from datetime import time as day_time
 from typing import Any
 
 import pytest
 
+from storage import appointment_types, lifecycle, waitlist
 from storage.db import Database, DatabaseUnavailable
+from storage.policy import SYSTEM
+from storage.wanted import Wanted
 from tasks import embedded
 
 
@@ -74,5 +78,35 @@ def test_a_database_that_is_away_for_a_while_does_not_end_it(
         assert smtp_sink.messages == []
         away.clear()
         wait_for(lambda: bool(smtp_sink.messages))
+    finally:
+        running.stop()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_time_that_becomes_free_is_offered_within_seconds(
+    practice: Any, smtp_sink: Any, at: Callable[..., datetime]
+) -> None:
+    practice.now += timedelta(hours=9)
+    booked = practice.book(at(9))
+    with practice.writing() as session:
+        kind = appointment_types.get(session, "consultation")
+        asked = Wanted([practice.lee], kind, at(9).date(), at(9).date(), time_from=day_time(9), time_to=day_time(9, 20))
+        waitlist.join(
+            session, practice.patient(session, "Peter Stone"), asked, actor=practice.visitor, now=practice.now
+        )
+    # A clock that goes on: the jobs are asked again only as time passes.
+    began, begun_at = time.monotonic(), practice.now
+    running = embedded.start(
+        practice.db.settings, practice.db, lambda: begun_at + timedelta(seconds=time.monotonic() - began)
+    )
+    try:
+        wait_for(lambda: len(smtp_sink.messages) == 2)
+        with practice.writing() as session:
+            lifecycle.cancel(session, booked.appointment.id, actor=SYSTEM, now=practice.now)
+        freed_at = time.monotonic()
+        wait_for(lambda: any("has become free" in mail["Subject"] for mail in smtp_sink.messages))
+        took = time.monotonic() - freed_at
+        print(f"from the cancellation to the patient's mailbox: {took:.1f} s")
+        assert took < 15
     finally:
         running.stop()
