@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, g, render_template, request, url_for
 
 from ical import status
-from storage import views
+from storage import requests, views
 from storage.appointments import Row
 from storage.views import Blocked, Period
 from web.clinic import doctors
@@ -67,6 +67,7 @@ def calendar() -> str:
         own = g.actor.account_id == doctor.id
         period = views.period(session, doctor, start, end, titles=own and names)
         kinds = views.types(session)
+        asked = requests.listed(session, doctors=[doctor.id])
     opens, closes = _span(period, zone, start, end)
     dates = [first + timedelta(days=n) for n in range(count)]
     dates = dates if view == "day" else _worked(dates, period, zone, today)
@@ -85,6 +86,7 @@ def calendar() -> str:
         hours=range(opens, closes),
         days=[_day(each, period, zone, opens, closes, today) for each in dates],
         kinds=kinds,
+        unconfirmed={each.appointment.id for each in asked if each.request.kind == "book"},
         steps=lambda row: next_steps(row.visit, g.actor),
         link=_link(doctor.username, view, day, names),
     )
@@ -103,7 +105,8 @@ def _span(period: Period, zone: ZoneInfo, start: datetime, end: datetime) -> tup
     opens, closes = _OPENS, _CLOSES
     shown = [(each.start, each.end) for each in period.hours]
     shown += [(row.visit.start, row.visit.end) for row in period.visits]
-    shown += [(each.start, each.end) for each in period.blocked if not each.all_day]
+    # A half-day of leave reaches to midnight: nothing to see there.
+    shown += [(each.start, each.end) for each in period.blocked if not each.all_day and each.kind != "leave"]
     for begins, ends in shown:
         if (
             begins < start
