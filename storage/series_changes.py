@@ -113,10 +113,12 @@ def move(session: Session, appointment_id: UUID, wish: Wish, *, actor: Actor, no
 
 @dataclass(frozen=True)
 class _Change:
-    """What is to be changed: `chosen` are its visits, `wanted` where each is to be."""
+    """What is to be changed: `chosen` are its visits, `wanted` where each is to be, `present` those in its text."""
 
     appointment: Appointment
     obj: CalendarObject
+    calendar: Component
+    present: frozenset[str]
     owner: Account
     doctor: Account
     chosen: list[Visit]
@@ -147,11 +149,13 @@ def _read(
     appointment, obj, owner = opened
     if not appointment.series:
         raise InvalidInput("This appointment does not repeat.", field="range")
-    doctor = wish.doctor or owner
+    doctor, zone = wish.doctor or owner, timezones.zone(owner.timezone)
     if doctor.timezone != owner.timezone:
         raise InvalidInput("A series stays in its time zone. Please book a new one there.", field="doctor")
-    anchor, coming = _coming(session, appointment, wish, now)
-    zone = timezones.zone(owner.timezone)
+    calendar = lines.parse(obj.stored_text)
+    # What a calendar app has just taken out waits for its quiet period, and is not touched.
+    present = frozenset(_there(calendar, zone))
+    anchor, coming = _coming(session, appointment, present, wish, now)
     by = _wall(wish.start, zone) - _wall(anchor.start, zone)
     if not by and doctor.id == owner.id:
         raise InvalidInput("It takes place then already.", field="start")
@@ -162,15 +166,19 @@ def _read(
         moves = visit is anchor or _is_in_step(visit)
         start = instant(_wall(visit.start, zone) + by, zone) if moves else visit.start
         wanted.append(Planned(visit.recurrence_id, start, start + (visit.end - visit.start)))
-    return _Change(appointment, obj, owner, doctor, chosen, sorted(wanted, key=lambda each: each.start), by)
+    wanted.sort(key=lambda each: each.start)
+    return _Change(appointment, obj, calendar, present, owner, doctor, chosen, wanted, by)
 
 
-def _coming(session: Session, appointment: Appointment, wish: Wish, now: datetime) -> tuple[Visit, list[Visit]]:
+def _coming(
+    session: Session, appointment: Appointment, present: frozenset[str], wish: Wish, now: datetime
+) -> tuple[Visit, list[Visit]]:
     """The visit that the wish names, and all that are meant, in the order of the series."""
     known = visits.of_appointment(session, appointment.id)
     if wish.recurrence_id and wish.recurrence_id not in known:
         raise NotFound("The series has no such appointment.")
-    coming = [known[key] for key in sorted(known) if known[key].status in _AWAITED and known[key].start > now]
+    there = [known[key] for key in sorted(present & known.keys())]
+    coming = [visit for visit in there if visit.status in _AWAITED and visit.start > now]
     named = [visit for visit in coming if wish.recurrence_id in (None, visit.recurrence_id)]
     if not named:
         raise IllegalTransition()
@@ -198,14 +206,11 @@ def _write(
     session: Session, change: _Change, outcomes: Sequence[Outcome], actor: Actor, now: datetime
 ) -> tuple[Appointment, dict[str, str]]:
     """Store the change. The appointment that goes on, and recurrence ids as they were → as they are."""
-    calendar, zone = lines.parse(change.obj.stored_text), change.zone
+    calendar, zone = change.calendar, change.zone
     first = change.chosen[0].recurrence_id
-    present = {
-        each.recurrence_id for each in recurrence.occurrences(calendar, zone, *recurrence.bounds(calendar, zone))
-    }
     known = [key for key in visits.of_appointment(session, change.appointment.id) if key >= first]
     before = None
-    if any(key < first for key in present):
+    if any(key < first for key in change.present):
         before, calendar = cut.cut(calendar, parse_utc_text(first), zone)
     moved = cut.shifted(calendar, change.by, zone) if change.by else None
     calendar, renamed = moved or (calendar, {})
@@ -240,9 +245,7 @@ def _carry_out(
     assert head is not None
     if all_move:
         appointment_text.set_status(head, "rescheduled", now, sequence=True)
-    there = {
-        each.recurrence_id: each for each in recurrence.occurrences(calendar, zone, *recurrence.bounds(calendar, zone))
-    }
+    there = _there(calendar, zone)
     for outcome in outcomes:
         key = ids[outcome.recurrence_id]
         skipped = outcome.outcome == "skipped"
@@ -274,6 +277,12 @@ def _split(session: Session, change: _Change, calendar: Component, ids: Mapping[
     calendars = collections.built_in(session, change.doctor, "appointments")
     take_over = partial(splits.take_over, session, change.appointment, new_id, ids)
     return objects.put_appointment(session, calendars, f"{uid}.ics", calendar, write, take_over=take_over).appointment
+
+
+def _there(calendar: Component, zone: ZoneInfo) -> dict[str, recurrence.Occurrence]:
+    """The occurrences in the text, by recurrence id."""
+    found = recurrence.occurrences(calendar, zone, *recurrence.bounds(calendar, zone))
+    return {each.recurrence_id: each for each in found}
 
 
 def _wall(moment: datetime, zone: ZoneInfo) -> datetime:

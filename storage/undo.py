@@ -79,7 +79,9 @@ def undo(
     doctor = also or owner
     calendar = lines.parse(obj.stored_text)
     was = {each.visit.recurrence_id: history.Before.of(each.visit, owner) for each in meant}
-    whole = len(meant) > 1 or not appointment.series
+    # Of a series that was moved, each has its own former time.
+    moved = any(each.step.from_start is not None for each in meant)
+    whole = not appointment.series or (len(meant) > 1 and not moved)
     for each in meant:
         if each.visit.recurrence_id and each.step.action == "cancelled":
             recurrence.remove_exdate(calendar, each.visit.recurrence_id, zone)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from ical.errors import IllegalTransition, InvalidInput, SeriesConflict
 from ical.series import Decision
 from ical.times import utc_text
-from storage import lifecycle, outbox, series_changes
+from storage import lifecycle, outbox, series_changes, undo
 from storage.models import Appointment, History, Reminder, Visit
 from storage.policy import SYSTEM
 from storage.series_changes import Wish
@@ -203,3 +203,28 @@ def test_one_mail_puts_the_patient_s_calendar_right_for_both_parts(practice, at)
     (other,) = changed.others
     assert "UNTIL=" in other
     assert other.count("BEGIN:VEVENT") == 1
+
+
+def test_what_an_app_has_just_taken_out_is_not_touched(practice, at):
+    booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=4")
+    obj = practice.object_of(booked)
+    without = obj.served_text.replace("RRULE:", f"EXDATE:{utc_text(at(9, day=7))}\r\nRRULE:")
+    practice.put(obj.href, without)
+    change(practice, booked, at(10))
+    practice.settle()
+    assert [(visit.start, visit.status) for visit in practice.visits(booked)] == [
+        (at(10), "rescheduled"),
+        (at(9, day=7), "cancelled_doctor"),
+        (at(10, day=14), "rescheduled"),
+        (at(10, day=21), "rescheduled"),
+    ]
+    assert claimed(practice) == [at(10), at(10, day=14), at(10, day=21)]
+
+
+def test_a_moved_series_is_put_back_by_undo(practice, at):
+    booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=3")
+    change(practice, booked, at(10))
+    with practice.writing() as session:
+        undo.undo(session, booked.appointment.id, actor=practice.doctor, now=practice.now)
+    assert starts(practice, booked.appointment) == claimed(practice) == [at(9), at(9, day=7), at(9, day=14)]
+    assert {visit.status for visit in practice.visits(booked)} == {"scheduled"}
