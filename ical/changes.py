@@ -63,8 +63,8 @@ def _of_component(
 ) -> Iterator[Change]:
     yield from _of_times(before, after, old, new, zone)
     yield from _of_status(before, after)
-    yield from _of_titles(before, after)
     yield from _of_hours(before, after)
+    yield from _of_titles(before, after)
     for name, word in (("LOCATION", "Place"), ("CONFERENCE", "Video link")):
         if before.plain(name) != after.plain(name):
             yield _plain("place", f"{word}: {_quoted(before.plain(name))} became {_quoted(after.plain(name))}.")

@@ -8,19 +8,20 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from ical import appointment as appointment_text
 from ical import leave, lines, recurrence, timezones
 from ical.diary import midnight
-from storage import audit, visits
-from storage.models import Account, CalendarObject, Collection, Version
+from storage import audit, occurrences, visits
+from storage.models import Account, Appointment, CalendarObject, Collection, Version, Visit
 from storage.policy import Actor
 
 _KINDS = ("appointments", "hours", "leave")
-# Texts that may lie on any day, wherever they begin.
-_REPEATING = ("RRULE", "RDATE")
+_EXPANDED = ("appointment", "copy", "block", "hours", "leave")
+# Texts that may lie on any day, wherever they begin. The rules of time zones, which nearly every text has, are yearly.
+_REPEATING = ("FREQ=HOURLY", "FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY")
 
 Since = Literal["same", "moved", "changed", "gone", "new"]
 
@@ -90,7 +91,7 @@ def as_of(session: Session, doctor: Account, day: date, moment: datetime) -> lis
     zone = timezones.zone(doctor.timezone)
     start, end = midnight(day, zone), midnight(day + timedelta(days=1), zone)
     found = []
-    for object_id, uid, kind, seq, text in session.execute(_versions(doctor, day, moment)):
+    for object_id, uid, kind, seq, text in session.execute(_versions(session, doctor, day, start, end, moment)):
         assert text is not None
         calendar = lines.parse(text)
         for each in recurrence.occurrences(calendar, zone, start, end):
@@ -112,27 +113,44 @@ def looked_at(session: Session, actor: Actor, doctor: Account, day: date, moment
     audit.record(session, actor, "day.read", f"account:{doctor.id}", detail, now)
 
 
-def _versions(doctor: Account, day: date, moment: datetime) -> Select[int, str, str, int, str | None]:
-    """(object, uid, kind, seq, text) of what was in the calendars then and may lie on this day."""
+def _versions(
+    session: Session, doctor: Account, day: date, start: datetime, end: datetime, moment: datetime
+) -> Select[int, str, str, int, str | None]:
+    """(object, uid, kind, seq, text) of what was in the calendars then and may lie on this day: what has not changed
+    since lies where it is expanded; of the rest the text says it."""
+    here = occurrences.in_range(session, start, end, owner_ids=[doctor.id], kinds=_EXPANDED)
+    known = aliased(Version)
     latest = (
-        select(func.max(Version.id).label("id"))
-        .join(CalendarObject, CalendarObject.id == Version.object_id)
-        .join(Collection, Collection.id == CalendarObject.collection_id)
-        .where(Collection.owner_id == doctor.id, Collection.kind.in_(_KINDS), Version.written_at <= moment)
-        .group_by(Version.object_id)
-        .subquery()
+        select(func.max(known.id))
+        .where(known.object_id == CalendarObject.id, known.written_at <= moment)
+        .correlate(CalendarObject)
+        .scalar_subquery()
     )
     # A visit begins on its day; in UTC, or in another zone, on the one beside it.
     near = [f"%:{day + timedelta(days=shift):%Y%m%d}T%" for shift in (-2, -1, 0, 1)]
-    on_this_day = [Version.stored_text.like(pattern) for pattern in near]
-    at_any_time = [Version.stored_text.like(f"%{name}%") for name in _REPEATING]
+    series = (
+        select(Visit.appointment_id)
+        .join(Appointment, Appointment.id == Visit.appointment_id)
+        .where(Appointment.object_id == CalendarObject.id, Visit.recurrence_id != "")
+    )
+    changed = and_(
+        CalendarObject.changed_at > moment,
+        or_(
+            CalendarObject.kind != "appointment",
+            series.exists(),
+            *(Version.stored_text.like(pattern) for pattern in near),
+            *(Version.stored_text.like(f"%{name}%") for name in _REPEATING),
+        ),
+    )
     return (
         select(CalendarObject.id, CalendarObject.uid, CalendarObject.kind, Version.seq, Version.stored_text)
-        .join(Version, Version.object_id == CalendarObject.id)
-        .join(latest, latest.c.id == Version.id)
+        .join(Collection, Collection.id == CalendarObject.collection_id)
+        .join(Version, Version.id == latest)
         .where(
+            Collection.owner_id == doctor.id,
+            Collection.kind.in_(_KINDS),
             Version.stored_text.is_not(None),
-            or_(CalendarObject.kind != "appointment", *on_this_day, *at_any_time),
+            or_(CalendarObject.id.in_({each.object_id for each in here}), changed),
         )
     )
 

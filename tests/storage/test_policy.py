@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from ical.errors import Forbidden, NotFound
-from storage.models import Account, Appointment, Collection, Feed, Patient, WaitlistEntry
+from storage.models import Account, Appointment, Collection, Feed, FollowUp, Patient, WaitlistEntry
 from storage.policy import RULES, SYSTEM, VISITOR, Actor, PatientOf, can, require
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -27,6 +27,7 @@ VISIT = Appointment(id=uuid4(), doctor_id=1, patient_id=MARIA)
 link = Actor("link", link_to=VISIT.id)
 other_link = Actor("link", link_to=uuid4())
 ENTRY = WaitlistEntry(id=uuid4(), doctor_id=1, patient_id=MARIA)
+FOLLOW_UP = FollowUp(id=uuid4(), doctor_id=1, patient_id=MARIA)
 OPEN_ENTRY = WaitlistEntry(id=uuid4(), doctor_id=None, patient_id=MARIA)
 SET_ENTRY = WaitlistEntry(id=uuid4(), doctor_set="1,2", patient_id=MARIA)
 OTHER_SET_ENTRY = WaitlistEntry(id=uuid4(), doctor_set="1,22", patient_id=MARIA)
@@ -75,6 +76,11 @@ def allowed(action: str, obj: object) -> set[str]:
         ("waitlist.change", ENTRY, "lee desk admin maria"),
         ("waitlist.offer", LEE, "lee desk admin"),
         ("offer.answer", ENTRY, "lee desk admin maria"),
+        ("follow_up.read", FOLLOW_UP, "lee desk admin maria"),
+        ("follow_up.book", FOLLOW_UP, "lee desk admin maria"),
+        ("follow_up.write", FOLLOW_UP, "lee desk admin"),
+        ("versions.read", LEE, "lee desk admin"),
+        ("versions.restore", LEE, "lee desk admin"),
         ("types.write", None, "admin"),
         ("users.write", LEE, "admin"),
         ("audit.read", None, "admin"),
