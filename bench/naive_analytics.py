@@ -11,7 +11,17 @@ from sqlalchemy.orm import Session
 from ical import status, times, timezones
 from storage import analytics, occurrences
 from storage.analytics import Asked, Figures, Sums, Table
-from storage.models import Account, Appointment, AppointmentType, History, Visit, WaitlistEntry
+from storage.models import (
+    Account,
+    Appointment,
+    AppointmentType,
+    History,
+    Holiday,
+    HolidayCalendar,
+    Location,
+    Visit,
+    WaitlistEntry,
+)
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -109,15 +119,15 @@ def _count_entries(
     session: Session, asked: Asked, owners: dict[int, Account], usual: tzinfo, rows: dict[str, _Row], total: _Row
 ) -> None:
     found = session.execute(
-        select(WaitlistEntry, Appointment, Account)
-        .outerjoin(Appointment, Appointment.id == WaitlistEntry.converted_to)
-        .outerjoin(Account, Account.id == WaitlistEntry.doctor_id)
+        select(WaitlistEntry, Appointment).outerjoin(Appointment, Appointment.id == WaitlistEntry.converted_to)
     )
-    for entry, appointment, doctor in found:
-        zone = timezones.zone(doctor.timezone) if doctor is not None else usual
-        local = entry.added_at.astimezone(zone)
+    for entry, appointment in found:
         with_whom = appointment.doctor_id if appointment is not None else entry.doctor_id
-        wanted = asked.anybody if with_whom is None else with_whom in owners
+        if with_whom is not None and with_whom not in owners:
+            continue
+        zone = usual if with_whom is None else timezones.zone(owners[with_whom].timezone)
+        local = entry.added_at.astimezone(zone)
+        wanted = asked.anybody or with_whom is not None
         if not wanted or not asked.first <= local.date() <= asked.last or asked.kind not in (None, entry.type_code):
             continue
         username = "any" if with_whom is None else owners[with_whom].username
@@ -140,7 +150,12 @@ def _worked(
         owner_ids=list(owners),
         kinds=("hours", "leave"),
     )
-    away = [each for each in found if each.kind == "leave" and each.busy not in ("free", "busy-tentative")]
+    away = [
+        (each.owner_id, each.start, each.end, None)
+        for each in found
+        if each.kind == "leave" and each.busy not in ("free", "busy-tentative")
+    ]
+    away += _holidays(session, zones)
     for window in found:
         place = window.location or clinic
         if window.kind != "hours" or not window.capacity or asked.location not in (None, place):
@@ -148,19 +163,33 @@ def _worked(
         zone = zones[window.owner_id]
         begin = times.instant(asked.first, zone)
         end = times.instant(asked.last + _DAY, zone)
-        mine = [each for each in away if each.owner_id == window.owner_id]
-        cuts = sorted(
-            {window.start, window.end, begin, end, *(edge for each in mine for edge in (each.start, each.end))}
-        )
+        mine = [(first, last) for owner, first, last, at in away if owner == window.owner_id and at in (None, place)]
+        cuts = sorted({window.start, window.end, begin, end, *(edge for span in mine for edge in span)})
         for low, high in zip(cuts, cuts[1:], strict=False):
             inside = max(window.start, begin) <= low and high <= min(window.end, end)
-            if not inside or any(each.start <= low and high <= each.end for each in mine):
+            if not inside or any(first <= low and high <= last for first, last in mine):
                 continue
             while low < high:
                 local = low.astimezone(zone)
                 until = min(high, low + _HOUR - timedelta(minutes=local.minute, seconds=local.second))
                 yield window.owner_id, place, low, until, window.capacity
                 low = until
+
+
+def _holidays(session: Session, zones: dict[int, tzinfo]) -> list[tuple[int, datetime, datetime, str | None]]:
+    found = session.execute(
+        select(Holiday, HolidayCalendar.location).join(HolidayCalendar, HolidayCalendar.id == Holiday.calendar_id)
+    ).all()
+    places = {place.name: timezones.zone(place.timezone) for place in session.scalars(select(Location))}
+    closed = []
+    for owner, own in zones.items():
+        for holiday, location in found:
+            start, end = holiday.start, holiday.end
+            if holiday.all_day:
+                zone = own if location is None else places.get(location, own)
+                start, end = times.instant(start.date(), zone), times.instant(end.date(), zone)
+            closed.append((owner, start, end, location))
+    return closed
 
 
 def _period(by: str, local: datetime) -> str:

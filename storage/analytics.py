@@ -17,8 +17,8 @@ from ical import status
 from storage import local_time, working_minutes
 from storage.local_time import PERIODS, Days
 from storage.models import Account, Appointment, AppointmentType, History, Occurrence, Visit, WaitlistEntry
+from storage.moments import seconds_of
 from storage.settings import Settings
-from storage.sql import epoch
 
 BY = ("doctor", "type", "location", *PERIODS)
 VIDEO, ANY_DOCTOR = "By video", "any"
@@ -176,14 +176,14 @@ def locations(session: Session, doctor_ids: Sequence[int]) -> list[str]:
 
 def _visits(asked: Asked, days: Days, settings: Settings) -> CTE:
     """A row for each visit: its key, its status, and its times in seconds."""
-    start = epoch(Visit.start)
+    start = seconds_of(Visit.start)
     return (
         _of_visits(asked, days, settings)
         .add_columns(
             Visit.status,
-            (epoch(Visit.end) - start).label("length"),
-            (start - epoch(Appointment.booked_at)).label("lead"),
-            (start - epoch(Visit.cancelled_at)).label("ahead"),
+            (seconds_of(Visit.end) - start).label("length"),
+            (start - seconds_of(Appointment.booked_at)).label("lead"),
+            (start - seconds_of(Visit.cancelled_at)).label("ahead"),
         )
         .cte("visits")
     )
@@ -197,7 +197,7 @@ def _of_visits(asked: Asked, days: Days, settings: Settings) -> Select[*tuple[An
         else_=func.coalesce(func.nullif(Appointment.location, ""), settings.clinic_name),
     )
     columns = {"doctor": Appointment.doctor_id, "type": Appointment.type_code, "location": place}
-    key = columns[asked.by] if asked.by in columns else PERIODS[asked.by].of(epoch(Visit.start) + offsets.c.offset)
+    key = columns[asked.by] if asked.by in columns else PERIODS[asked.by].of(seconds_of(Visit.start) + offsets.c.offset)
     return (
         select(key.label("key"))
         .select_from(Visit)
@@ -247,14 +247,18 @@ def _entries(asked: Asked, days: Days) -> CTE:
     offsets = days.offsets
     doctor = func.coalesce(Appointment.doctor_id, WaitlistEntry.doctor_id)
     keys = {"doctor": doctor, "type": WaitlistEntry.type_code, "location": literal("")}
-    key = keys[asked.by] if asked.by in keys else PERIODS[asked.by].of(epoch(WaitlistEntry.added_at) + offsets.c.offset)
+    key = (
+        keys[asked.by]
+        if asked.by in keys
+        else PERIODS[asked.by].of(seconds_of(WaitlistEntry.added_at) + offsets.c.offset)
+    )
     wanted = doctor.in_([each.id for each in asked.doctors])
-    where = local_time.within(offsets, func.coalesce(WaitlistEntry.doctor_id, _NOBODY), WaitlistEntry.added_at)
+    where = local_time.within(offsets, func.coalesce(doctor, _NOBODY), WaitlistEntry.added_at)
     return (
         select(
             key.label("key"),
             case((WaitlistEntry.status == "converted", 1), else_=0).label("filled"),
-            (epoch(Appointment.booked_at) - epoch(WaitlistEntry.added_at)).label("to_fill"),
+            (seconds_of(Appointment.booked_at) - seconds_of(WaitlistEntry.added_at)).label("to_fill"),
         )
         .select_from(WaitlistEntry)
         .outerjoin(Appointment, Appointment.id == WaitlistEntry.converted_to)

@@ -17,7 +17,7 @@ class seconds_of(GenericFunction[int]):
 
 @compiles(seconds_of)
 def _postgresql(element: Any, compiler: Any, **more: Any) -> str:
-    return f"extract(epoch FROM {compiler.process(element.clauses, **more)})::bigint"
+    return f"floor(extract(epoch FROM {compiler.process(element.clauses, **more)}))::bigint"
 
 
 @compiles(seconds_of, "sqlite")

@@ -1,7 +1,7 @@
-"""What SQLite and PostgreSQL say differently: seconds since 1970, months, rows given with a question."""
+"""What SQLite and PostgreSQL say differently beside storage.moments: months, and rows given with a question."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +13,6 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from storage.models.base import Instant
-
-
-class epoch(FunctionElement[int]):  # noqa: N801
-    """Whole seconds since 1970 of an instant."""
-
-    inherit_cache, type, name = True, BigInteger(), "epoch"
 
 
 class month(FunctionElement[int]):  # noqa: N801
@@ -33,16 +27,6 @@ class greatest(FunctionElement[int]):  # noqa: N801
 
 class least(FunctionElement[int]):  # noqa: N801
     inherit_cache, type, name = True, BigInteger(), "least"
-
-
-@compiles(epoch, "sqlite")
-def _epoch_sqlite(element: epoch, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"CAST(strftime('%s', {compiler.process(element.clauses, **kw)}) AS INTEGER)"
-
-
-@compiles(epoch, "postgresql")
-def _epoch_postgresql(element: epoch, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"floor(extract(epoch FROM {compiler.process(element.clauses, **kw)}))::bigint"
 
 
 @compiles(month, "sqlite")
@@ -77,7 +61,7 @@ def _least_postgresql(element: least, compiler: SQLCompiler, **kw: Any) -> str:
     return f"least({compiler.process(element.clauses, **kw)})"
 
 
-def rows(session: Session, name: str, columns: dict[str, type], given: Sequence[tuple[Any, ...]]) -> CTE:
+def rows(session: Session, name: str, columns: Mapping[str, type], given: Sequence[tuple[Any, ...]]) -> CTE:
     """A table of these rows, which travel as one parameter: `columns` by name are int, str or datetime."""
     dialect = session.get_bind().dialect
     instant = Instant()
@@ -93,7 +77,7 @@ def rows(session: Session, name: str, columns: dict[str, type], given: Sequence[
     return select(*(column.label(label) for column, label in zip(picked, columns, strict=True))).cte(name)
 
 
-def _places(columns: dict[str, type]) -> list[tuple[int, type]]:
+def _places(columns: Mapping[str, type]) -> list[tuple[int, type]]:
     return list(enumerate(columns.values()))
 
 

@@ -1,38 +1,44 @@
-"""How long doctors work: their hours less the leave in them, times the capacity, summed in the database."""
+"""How long doctors work: their hours less leave and holidays, times the capacity, summed in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, cast, func, literal, or_, select, union_all
+from sqlalchemy import CTE, BigInteger, and_, cast, func, literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from ical import times, timezones
 from storage import occurrences, sql
 from storage.local_time import PERIODS, Days
-from storage.models import Account, Occurrence
+from storage.models import Account, Holiday, HolidayCalendar, Location, Occurrence
+from storage.moments import seconds_of
 from storage.occurrences import Busy
-from storage.sql import epoch, greatest, least
+from storage.sql import greatest, least
 
 _NEVER, _FOREVER = cast(0, BigInteger), cast(2**40, BigInteger)
 # Leave that nobody has decided about takes nothing away.
 _UNDECIDED = ("free", "busy-tentative")
+_A_DAY = timedelta(days=1)
 
 
 def worked(session: Session, doctors: Sequence[Account], days: Days, usual_location: str) -> CTE:
     """(doctor, location, capacity, first, last) of every stretch of work on these days, in seconds of local time; a
     stretch has one offset."""
-    ids = [doctor.id for doctor in doctors]
-    windows, away = _windows_and_away(session, ids, days, usual_location)
-    before = func.max(away.c.last).over(
-        partition_by=away.c.owner, order_by=(away.c.first, away.c.last), rows=(None, -1)
-    )
-    marked = select(away.c.owner, away.c.first, before.label("before")).cte("marked")
+    windows, places, away = _windows_and_away(session, doctors, days, usual_location)
+    where = (away.c.owner, away.c.location)
+    before = func.max(away.c.last).over(partition_by=where, order_by=(away.c.first, away.c.last), rows=(None, -1))
+    marked = select(*where, away.c.first, before.label("before")).cte("marked")
+    never_away = ~select(away.c.owner).where(_same_place(away, places)).exists()
     # From the end of one time away to the beginning of the next the doctor is there.
     present = union_all(
         select(
-            marked.c.owner, func.coalesce(marked.c.before, _NEVER).label("first"), marked.c.first.label("last")
+            marked.c.owner,
+            marked.c.location,
+            func.coalesce(marked.c.before, _NEVER).label("first"),
+            marked.c.first.label("last"),
         ).where(or_(marked.c.before.is_(None), marked.c.first > marked.c.before)),
-        select(away.c.owner, func.max(away.c.last), _FOREVER).group_by(away.c.owner),
-        select(Account.id, _NEVER, _FOREVER).where(Account.id.in_(ids), Account.id.not_in(select(away.c.owner))),
+        select(*where, func.max(away.c.last), _FOREVER).group_by(*where),
+        select(places, _NEVER, _FOREVER).where(never_away),
     ).cte("present")
     offsets = days.offsets
     first = greatest(windows.c.first, present.c.first, offsets.c.first)
@@ -46,7 +52,7 @@ def worked(session: Session, doctors: Sequence[Account], days: Days, usual_locat
             (last + offsets.c.offset).label("last"),
         )
         .select_from(windows)
-        .join(present, present.c.owner == windows.c.owner)
+        .join(present, _same_place(present, windows))
         .join(offsets, offsets.c.owner == windows.c.owner)
         .where(first < last)
         .cte("worked")
@@ -81,40 +87,74 @@ def _by_period(session: Session, table: CTE, by: str) -> dict[Any, int]:
     return {name: int(found) for name, found in session.execute(select(key, total).group_by(key))}
 
 
-def _windows_and_away(session: Session, ids: Sequence[int], days: Days, usual_location: str) -> tuple[CTE, CTE]:
-    """The hours and the leave that meet these days. What the table does not hold is expanded and given to the
-    database."""
+def _windows_and_away(
+    session: Session, doctors: Sequence[Account], days: Days, usual_location: str
+) -> tuple[CTE, CTE, CTE]:
+    """The hours that meet these days, the places where there are any, and when the doctor is away from each. What
+    the table does not hold is expanded and given to the database."""
+    ids = [doctor.id for doctor in doctors]
     beyond = occurrences.beyond_table(session, days.start, days.end, owner_ids=ids, kinds=("hours", "leave"))
     fresh = [each for obj, owner in beyond for each in occurrences.fresh(obj, owner, days.start, days.end)]
-    known = (
+    known = and_(
         Occurrence.owner_id.in_(ids),
         Occurrence.end > days.start,
         Occurrence.start < days.end,
         Occurrence.object_id.not_in([obj.id for obj, _owner in beyond]),
     )
-    first, last = epoch(Occurrence.start).label("first"), epoch(Occurrence.end).label("last")
-    location = func.coalesce(func.nullif(Occurrence.location, ""), usual_location).label("location")
-    stored = select(Occurrence.owner_id.label("owner"), first, last, Occurrence.capacity, location)
-    given = sql.rows(
-        session,
-        "given_hours",
-        {"owner": int, "first": int, "last": int, "capacity": int, "location": str},
-        [(*_span(each), each.capacity, each.location or usual_location) for each in fresh if each.capacity],
+    stored = select(
+        Occurrence.owner_id.label("owner"),
+        seconds_of(Occurrence.start).label("first"),
+        seconds_of(Occurrence.end).label("last"),
+    ).where(known)
+    place = func.coalesce(func.nullif(Occurrence.location, ""), usual_location).label("location")
+    span = {"owner": int, "first": int, "last": int}
+    given_hours = [(*_span(each), each.capacity, each.location or usual_location) for each in fresh if each.capacity]
+    windows = union_all(
+        stored.add_columns(Occurrence.capacity, place).where(Occurrence.kind == "hours", Occurrence.capacity > 0),
+        select(sql.rows(session, "given_hours", {**span, "capacity": int, "location": str}, given_hours)),
+    ).cte("windows")
+    given_leave = [_span(each) for each in fresh if each.kind == "leave" and each.busy not in _UNDECIDED]
+    leave = union_all(
+        stored.where(Occurrence.kind == "leave", Occurrence.busy.not_in(_UNDECIDED)),
+        select(sql.rows(session, "given_leave", span, given_leave)),
+    ).cte("leave")
+    closed = sql.rows(session, "closed", {**span, "location": str}, list(_closed(session, doctors, days)))
+    places = select(windows.c.owner, windows.c.location).distinct().cte("places")
+    here = and_(
+        closed.c.owner == places.c.owner, func.coalesce(closed.c.location, places.c.location) == places.c.location
     )
-    windows = stored.where(*known, Occurrence.kind == "hours", Occurrence.capacity > 0)
-    leave = select(Occurrence.owner_id.label("owner"), first, last)
-    given_leave = sql.rows(
-        session,
-        "given_leave",
-        {"owner": int, "first": int, "last": int},
-        [_span(each) for each in fresh if each.kind == "leave" and each.busy not in _UNDECIDED],
+    away = union_all(
+        select(places, leave.c.first, leave.c.last).join(leave, leave.c.owner == places.c.owner),
+        select(places, closed.c.first, closed.c.last).join(closed, here),
+    ).cte("away")
+    return windows, places, away
+
+
+def _closed(session: Session, doctors: Sequence[Account], days: Days) -> Iterator[tuple[int, int, int, str | None]]:
+    """The holidays of each doctor: (whose, from when, until when, where alone). A whole day is one of the place that it
+    closes, or of the doctor."""
+    found = session.execute(
+        select(Holiday.start, Holiday.end, Holiday.all_day, HolidayCalendar.location, Location.timezone)
+        .join(HolidayCalendar, HolidayCalendar.id == Holiday.calendar_id)
+        .outerjoin(Location, Location.name == HolidayCalendar.location)
+        .where(Holiday.end > days.start - _A_DAY, Holiday.start < days.end + _A_DAY)
     )
-    taken = leave.where(*known, Occurrence.kind == "leave", Occurrence.busy.not_in(_UNDECIDED))
-    return (
-        union_all(windows, select(given)).cte("windows"),
-        union_all(taken, select(given_leave)).cte("away"),
-    )
+    for start, end, all_day, location, of_place in found:
+        for doctor in doctors:
+            zone = timezones.zone(of_place or doctor.timezone)
+            first, last = (
+                (times.instant(each.astimezone(UTC).date(), zone) if all_day else each) for each in (start, end)
+            )
+            yield doctor.id, _seconds(first), _seconds(last), location
+
+
+def _same_place(one: CTE, other: CTE) -> Any:
+    return and_(one.c.owner == other.c.owner, one.c.location == other.c.location)
 
 
 def _span(each: Busy) -> tuple[int, int, int]:
-    return each.owner_id, int(each.start.timestamp()), int(each.end.timestamp())
+    return each.owner_id, _seconds(each.start), _seconds(each.end)
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

@@ -20,6 +20,9 @@ from storage.models import (
     Appointment,
     CalendarObject,
     History,
+    Holiday,
+    HolidayCalendar,
+    Location,
     Occurrence,
     Visit,
     WaitlistEntry,
@@ -59,6 +62,9 @@ windows = st.lists(
     ),
     max_size=25,
 )
+closings = st.lists(
+    st.tuples(moments, st.integers(1, 40), st.booleans(), st.sampled_from((None, "Annexe", "Nowhere"))), max_size=4
+)
 entries = st.lists(
     st.tuples(
         st.one_of(st.none(), st.integers(0, len(ZONES) - 1)),
@@ -87,17 +93,23 @@ def doctors(database: Database) -> list[Account]:
         ]
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(visits, windows, entries, st.sampled_from(("", "kind", "location", "doctor")))
-def test_the_database_adds_up_what_python_adds_up(database, doctors, visits, windows, entries, narrowed) -> None:
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(visits, windows, closings, entries, st.sampled_from(("", "kind", "location", "doctor")))
+def test_the_database_adds_up_what_python_adds_up(
+    database, doctors, visits, windows, closings, entries, narrowed
+) -> None:
     with database.transaction() as session:
-        for model in (WaitlistEntry, History, Visit, Appointment, Occurrence, CalendarObject):
+        for model in (WaitlistEntry, History, Visit, Appointment, Occurrence, CalendarObject, Holiday, HolidayCalendar):
             session.execute(model.__table__.delete())
+        if session.scalar(select(Location)) is None:
+            session.add(Location(name="Annexe", timezone="Pacific/Auckland"))
         patient = accounts.find_or_create_patient(session, "Maria Huber", "maria@mail.example", "", NOW)
         calendar = collections.built_in(session, doctors[0], "appointments")
         made = [_visit(session, doctors, calendar.id, patient, n, *each) for n, each in enumerate(visits)]
         for each in windows:
             _window(session, doctors, calendar.id, *each)
+        for each in closings:
+            _closing(session, *each)
         for each in entries:
             _entry(session, doctors, patient, made, *each)
     asked = {"kind": "virtual"} if narrowed == "kind" else {"location": "Annexe"} if narrowed == "location" else {}
@@ -166,6 +178,16 @@ def _window(session, doctors, calendar, who, kind, start, minutes, capacity, pla
             location=place,
         )
     )
+
+
+def _closing(session, start, hours, all_day, place) -> None:
+    closed = HolidayCalendar(name="Holidays", location=place, added_at=NOW)
+    session.add(closed)
+    session.flush()
+    end = start + timedelta(hours=hours)
+    if all_day:
+        start, end = (each.replace(hour=0, minute=0, second=0) for each in (start, end + timedelta(days=1)))
+    session.add(Holiday(calendar_id=closed.id, start=start, end=end, all_day=all_day))
 
 
 def _entry(session, doctors, patient, made, who, added, filled, kind) -> None:
