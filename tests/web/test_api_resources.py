@@ -130,3 +130,13 @@ def test_a_room_is_changed_by_admins_alone_and_only_if_there_is_one(equipped: Cl
     for username in ("lee", "nothing"):
         problem(equipped.call("PATCH", f"/resources/{username}", {"capacity": 2}, by="root"), 404, "not_found")
     assert equipped.call("PATCH", "/resources/room-1", {"capacity": 2}, by="root").get_json()["capacity"] == 2
+
+
+@pytest.mark.parametrize("path", ["/appointments", "/holds"])
+@pytest.mark.parametrize("doctor,field", [("l\x00", "doctor"), (["lee", 7], "doctor.1"), (7, "doctor")])
+def test_a_doctor_that_is_no_name_is_the_field_at_fault(
+    equipped: Clinic, path: str, doctor: object, field: str
+) -> None:
+    asked = {"doctor": doctor, "start": NINE} | ({"patient": PATIENT} if path == "/appointments" else {})
+    answer = equipped.post(path, asked)
+    assert answer.status_code == 422 and answer.get_json()["field"] in ("doctor", field), answer.text

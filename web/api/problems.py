@@ -1,6 +1,7 @@
 """Errors as `application/problem+json` with a stable `code`. RFC 9457."""
 
 import json
+import re
 from typing import Any
 
 from flask import Response
@@ -51,12 +52,16 @@ def unauthorised() -> Problem:
     )
 
 
+_FIELD = re.compile(r"\w+")
+
+
 def invalid(error: ValidationError) -> Problem:
     """The first field that cannot be used; 400 when the body is no JSON at all."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return Problem(400, "malformed_json", first["msg"])
-    field = ".".join(str(part) for part in first["loc"]) or None
+    # Where a field takes values of several kinds, the place names the kind as well: that is nobody's field.
+    field = ".".join(str(part) for part in first["loc"] if _FIELD.fullmatch(str(part))) or None
     return Problem(422, "invalid", first["msg"].removeprefix("Value error, "), field)
 
 
