@@ -54,6 +54,9 @@ def put_over(session: Session, edit: Edit, known: CalendarObject) -> CalendarObj
     _mark_moved(stored, calendar, before, zone, edit.now)
     if merged.change == "none" and not refused and not known.deleted:
         return known
+    fresh = _starts(calendar, zone) - {was.start for was in before.values()}
+    if fresh:
+        pending.make_way(session, appointment.id, fresh)
     spot = edit.spot
     if known.deleted and known.href != spot.href:
         if spot.at_href is not None:
@@ -64,6 +67,10 @@ def put_over(session: Session, edit: Edit, known: CalendarObject) -> CalendarObj
     obj = objects.put_object(session, edit.collection, spot.href, calendar, write, spot=spot)
     _tell_doctor(session, owner, appointment, before, refused, edit.actor, edit.now)
     return obj
+
+
+def _starts(calendar: Component, zone: ZoneInfo) -> set[datetime]:
+    return {times.span(each, zone, calendar)[0] for each in calendar.components("VEVENT")}
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,7 @@ def reschedule(
     new_status = check_step([visit], "reschedule", "doctor", now)[visit.recurrence_id]
     cut_offs.require(session, appointment, [visit], "reschedule", actor, now)
     target = doctor or owner
+    pending.make_way(session, appointment_id, [start])
     allowed = allowed_move(
         session, appointment, visit, target, start, actor=actor, now=now, overrule=overrule, waived=waived
     )

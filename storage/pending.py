@@ -5,7 +5,7 @@ happens to the visit meanwhile, on a page or in a calendar app, is an answer too
 storage.requests.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -99,6 +99,13 @@ def close(
     claims.release(session, ticket=request.id)
     session.flush()
     _note(session, request, actor, state, now)
+
+
+def make_way(session: Session, appointment_id: UUID, starts: Collection[datetime]) -> None:
+    """The appointment is about to be moved to one of these times: what was kept there for it is not in its way."""
+    for request in open_of(session, appointment_id):
+        if request.start in starts:
+            claims.release(session, ticket=request.id, retaken=True)
 
 
 def follow(session: Session, appointment: Appointment, actor: Actor, now: datetime) -> None:

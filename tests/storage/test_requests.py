@@ -231,6 +231,24 @@ def test_what_happens_meanwhile_answers_the_request(asking, at):
     assert asking.claims() == [(at(11), at(11, 20), 0)]
 
 
+@pytest.mark.parametrize("where", ["page", "calendar"])
+def test_staff_who_move_it_there_themselves_have_approved(asking, at, where):
+    booked = asking.book(at(9))
+    asking.now = at(15, day=-1)
+    move(asking, booked, at(10))
+    if where == "page":
+        with asking.writing() as session:
+            lifecycle.reschedule(session, booked.appointment.id, at(10), actor=asking.doctor, now=asking.now)
+    else:
+        obj = asking.object_of(booked)
+        asking.put(obj.href, obj.served_text.replace("T090000", "T100000").replace("T092000", "T102000"))
+        asking.settle()
+    visit = asking.visit(booked)
+    assert (visit.start, visit.overbooked) == (at(10), False)
+    assert asking.claims() == [(at(10), at(10, 20), 0)]
+    assert states(asking) == [("reschedule", "approved")]
+
+
 # Approval
 
 
