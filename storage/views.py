@@ -18,6 +18,7 @@ from storage.models import (
     Appointment,
     AppointmentType,
     CalendarObject,
+    ChangeRequest,
     Feed,
     Hold,
     Notice,
@@ -169,6 +170,12 @@ def export_patient(session: Session, patient: Patient, now: datetime) -> dict[st
     found = session.execute(appointments.rows().where(Appointment.patient_id == patient.id).order_by(Visit.start))
     rows = [Row(*row) for row in found]
     written = {row.appointment.id: appointments.details(session, row.appointment.id) for row in rows}
+    asked = session.scalars(
+        select(ChangeRequest)
+        .join(Appointment, Appointment.id == ChangeRequest.appointment_id)
+        .where(Appointment.patient_id == patient.id)
+        .order_by(ChangeRequest.asked_at)
+    )
     waiting = session.scalars(select(WaitlistEntry).where(WaitlistEntry.patient_id == patient.id))
     return {
         "patient": {"name": patient.name, "email": patient.email, "phone": patient.phone},
@@ -185,6 +192,18 @@ def export_patient(session: Session, patient: Patient, now: datetime) -> dict[st
                 "booked_at": row.appointment.booked_at.isoformat(),
             }
             for row in rows
+        ],
+        "requests": [
+            {
+                "appointment_id": str(request.appointment_id),
+                "kind": request.kind,
+                "start": request.start.isoformat() if request.start else None,
+                "reason": request.reason,
+                "asked_at": request.asked_at.isoformat(),
+                "status": request.state,
+                "answer": request.answer,
+            }
+            for request in asked
         ],
         "waitlist": [
             {
