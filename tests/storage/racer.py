@@ -21,12 +21,13 @@ from storage import (
     lifecycle,
     offers,
     requests,
+    series_changes,
     settling,
     undo,
     waitlist,
 )
 from storage.db import Database, SerializationFailure
-from storage.models import CalendarObject, Offer, Visit
+from storage.models import Appointment, CalendarObject, Offer, Visit
 from storage.policy import Actor
 from storage.settings import Settings
 from storage.wanted import Wanted
@@ -49,7 +50,22 @@ def run(settings: Settings, mode: str, attempts: int, seed: int) -> Counter[str]
 
 def attempt(db: Database, rng: random.Random) -> str:
     start = OPENING + timedelta(minutes=5 * rng.randrange(96))
-    path = rng.choice((book, book, book, hold_and_book, book_series, ask, offer, move, move_back, cancel, drag, delete))
+    paths = (
+        book,
+        book,
+        book,
+        hold_and_book,
+        book_series,
+        ask,
+        offer,
+        move,
+        move_back,
+        move_series,
+        cancel,
+        drag,
+        delete,
+    )
+    path = rng.choice(paths)
     try:
         path(db, rng, start)
     except Refusal as refusal:
@@ -124,6 +140,17 @@ def move(db: Database, rng: random.Random, start: datetime) -> None:
         visit = some_visit(session, rng)
         if visit is not None:
             lifecycle.reschedule(session, visit.appointment_id, start, actor=actor(rng), now=NOW)
+
+
+def move_series(db: Database, rng: random.Random, start: datetime) -> None:
+    with db.transaction() as session:
+        series = select(Visit).join(Appointment, Appointment.id == Visit.appointment_id).where(Appointment.series)
+        visits = session.scalars(series.order_by(Visit.start, Visit.appointment_id)).all()
+        if visits:
+            visit = rng.choice(visits)
+            following, on_conflict = rng.random() < 0.7, rng.choice(("refuse", "skip", "move"))
+            wish = series_changes.Wish(start, visit.recurrence_id, following=following, on_conflict=on_conflict)
+            series_changes.move(session, visit.appointment_id, wish, actor=desk(), now=NOW)
 
 
 def cancel(db: Database, rng: random.Random, start: datetime) -> None:

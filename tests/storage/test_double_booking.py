@@ -40,7 +40,7 @@ def test_no_overlap_whoever_books_and_by_whatever_path(practice, attempts):
     assert sum(outcomes.values()) >= attempts // RACERS * RACERS
     assert outcomes["slot_taken"] > 0
     assert outcomes["book"] > 0
-    for path in ("drag", "book_series", "ask", "offer", "move_back"):
+    for path in ("drag", "book_series", "move_series", "ask", "offer", "move_back"):
         assert outcomes[path] > 0, path
     with practice.db.reading() as session:
         claims = session.execute(

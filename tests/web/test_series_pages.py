@@ -94,6 +94,21 @@ def test_the_form_sent_twice_books_once(desk: Person, db: Database) -> None:
     assert len(views(db)) == 1
 
 
+def test_half_a_typed_time_books_nothing(desk: Person, db: Database) -> None:
+    desk.get("/appointments/series/")
+    answer = desk.post("/appointments/series/", **FORM, **{f"choice-{SECOND}": "", f"date-{SECOND}": "2026-12-02"})
+    assert answer.status_code == 422
+    assert "Enter the date and the time of the other appointment" in said(answer)
+    assert views(db) == []
+
+
+def test_another_series_may_be_booked_from_the_same_page(desk: Person, db: Database) -> None:
+    desk.get("/appointments/series/")
+    desk.follow(desk.post("/appointments/series/", **FORM))
+    desk.follow(desk.post("/appointments/series/", **{**FORM, "time": "10:00"}))
+    assert len(views(db)) == 2
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [

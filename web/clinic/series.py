@@ -79,7 +79,8 @@ def book() -> Page:
         except SeriesConflict:
             form.fail("", "Some of the times are not free. Decide about each of them below.")
         except Refusal as refusal:
-            refuse(form, refusal)
+            if form:
+                refuse(form, refusal)
     return _page(form, shown=True, status=422)
 
 
@@ -87,9 +88,12 @@ def _booked(form: Form, texts: dict[str, str]) -> str:
     """The address of the booked series. The form sent twice books once."""
     with transaction() as session:
         asked = _asked(session, form)
-        if asked is None:
+        decisions = {} if asked is None else read_choices(form, timezones.zone(asked.doctor.timezone))
+        if asked is None or not form:
             raise InvalidInput("Please check what you entered.")
-        known = idempotency.once(session, f"series:{g.actor.account_id}", form.get("key")[:64], "series", now())
+        # The same page may be gone back to, and another series booked from it.
+        caller, key = f"series:{g.actor.account_id}", idempotency.hash_request("POST", form.get("key"), form.data)
+        known = idempotency.once(session, caller, key, key, now())
         if known is not None:
             return known.body
         wanted = NewAppointment(
@@ -98,11 +102,11 @@ def _booked(form: Form, texts: dict[str, str]) -> str:
             patient=accounts.find_or_create_patient(session, texts["name"], texts["email"], texts["phone"], now()),
             reason=texts["reason"],
             rrule=asked.rrule,
-            decisions=read_choices(form, timezones.zone(asked.doctor.timezone)),
+            decisions=decisions,
         )
         made = booking.book(session, [asked.doctor], wanted, actor=g.actor, now=now())
         url = url_for("appointment.see", appointment_id=made.appointment.id, ok="series")
-        idempotency.keep(session, f"series:{g.actor.account_id}", form.get("key")[:64], Answer(303, url, {}))
+        idempotency.keep(session, caller, key, Answer(303, url, {}))
         return url
 
 
