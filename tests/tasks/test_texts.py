@@ -77,6 +77,19 @@ def test_a_video_visit_says_which_time_zone_and_where_to_join() -> None:
     assert "https://meet.clinic.example/r/k7" in said.short
 
 
+def test_a_visit_with_another_doctor_at_the_same_time_has_no_new_time() -> None:
+    said = render(message("appointment_changed", handed_over=True, was=None, text="Dr. Lee is ill.")).text
+    assert "another doctor sees you" in said and "Dr. Lee is ill." in said and "new time" not in said.splitlines()[2]
+
+
+def test_an_answer_says_what_was_asked_for_and_what_stands() -> None:
+    wanted = Time(datetime(2026, 11, 24, 10, tzinfo=VIENNA), datetime(2026, 11, 24, 10, 20, tzinfo=VIENNA))
+    for request, stands in (("reschedule", True), ("cancel", True), ("book", False)):
+        said = render(message("request_rejected", request=request, wanted=wanted, text="All is full.")).text
+        assert "All is full." in said and "Asked for: Tuesday, 24 November 2026, 10:00 to 10:20" in said
+        assert ("stays as it was" in said) is stands
+
+
 def test_a_long_series_is_listed_up_to_a_point() -> None:
     said = render(message("appointment_confirmed", times=(VISIT,) * 30))
     assert said.text.count("When:") == 13 and "and 18 more" in said.text
