@@ -198,15 +198,17 @@ def _of_visits(asked: Asked, days: Days, settings: Settings) -> Select[*tuple[An
     )
     columns = {"doctor": Appointment.doctor_id, "type": Appointment.type_code, "location": place}
     key = columns[asked.by] if asked.by in columns else PERIODS[asked.by].of(seconds_of(Visit.start) + offsets.c.offset)
+    # Not the bare column: the way to a month of visits is by their time, not by everything a doctor has ever had.
+    doctor = Appointment.doctor_id + 0
     return (
         select(key.label("key"))
         .select_from(Visit)
         .join(Appointment, Appointment.id == Visit.appointment_id)
-        .join(offsets, local_time.within(offsets, Appointment.doctor_id, Visit.start))
+        .join(offsets, local_time.within(offsets, doctor, Visit.start))
         .where(
             Visit.start >= days.start,
             Visit.start < days.end,
-            Appointment.doctor_id.in_([doctor.id for doctor in asked.doctors]),
+            doctor.in_([each.id for each in asked.doctors]),
             *([] if asked.kind is None else [Appointment.type_code == asked.kind]),
             *([] if asked.location is None else [place == asked.location]),
         )
@@ -296,19 +298,17 @@ def _with_medians(table: CTE, value: ColumnElement[Any], sums: Sequence[ColumnEl
 
 def _median(value: ColumnElement[Any], key: ColumnElement[Any], name: str) -> CTE:
     """By key: the value in the middle, or the mean of the two there."""
-    numbered = (
-        select(
-            key.label("key"),
-            value.label("value"),
-            func.row_number().over(partition_by=key, order_by=value).label("place"),
-            func.count().over(partition_by=key).label("many"),
-        )
-        .where(value.is_not(None))
-        .subquery()
+    known = value.is_not(None)
+    place = func.row_number().over(partition_by=key, order_by=value)
+    numbered = select(key.label("key"), value.label("value"), place.label("place")).where(known).subquery()
+    sizes = select(key.label("key"), func.count().label("many")).where(known).group_by(key.label("key")).subquery()
+    middle = numbered.c.place.in_([(sizes.c.many + 1) // 2, (sizes.c.many + 2) // 2])
+    return (
+        select(sizes.c.key, func.avg(numbered.c.value).label("median"))
+        .join(numbered, (numbered.c.key == sizes.c.key) & middle)
+        .group_by(sizes.c.key)
+        .cte(name)
     )
-    middle = numbered.c.place.in_([(numbered.c.many + 1) // 2, (numbered.c.many + 2) // 2])
-    asked = select(numbered.c.key, func.avg(numbered.c.value).label("median")).where(middle)
-    return asked.group_by(numbered.c.key).cte(name)
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:

@@ -62,7 +62,8 @@ def _least_postgresql(element: least, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 def rows(session: Session, name: str, columns: Mapping[str, type], given: Sequence[tuple[Any, ...]]) -> CTE:
-    """A table of these rows, which travel as one parameter: `columns` by name are int, str or datetime."""
+    """A table of these rows, which travel as one parameter: `columns` by name are int, str or datetime. It is read once,
+    however many rows it is joined with."""
     dialect = session.get_bind().dialect
     instant = Instant()
     said = [[instant.process_bind_param(v, dialect) if isinstance(v, datetime) else v for v in each] for each in given]
@@ -74,7 +75,11 @@ def rows(session: Session, name: str, columns: Mapping[str, type], given: Sequen
     else:
         each = func.jsonb_array_elements(cast(text, JSONB)).table_valued("value").alias(f"{name}_json")
         picked = [cast(each.c.value.op("->>")(at), _type(kind)) for at, kind in _places(columns)]
-    return select(*(column.label(label) for column, label in zip(picked, columns, strict=True))).cte(name)
+    return (
+        select(*(column.label(label) for column, label in zip(picked, columns, strict=True)))
+        .cte(name)
+        .prefix_with("MATERIALIZED")
+    )
 
 
 def _places(columns: Mapping[str, type]) -> list[tuple[int, type]]:

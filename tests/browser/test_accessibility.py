@@ -28,6 +28,8 @@ PAGES = {
         f"{CALENDAR}?view=day",
         "/appointments/doctor/schedule/",
         "/appointments/doctor/waitlist/",
+        "/appointments/doctor/no-shows/",
+        "/analytics/",
         "/appointments/series/",
         "/devices/",
         "/devices/apple/",
