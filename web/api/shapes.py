@@ -112,7 +112,7 @@ class Slot(Reply):
     start: datetime
     end: datetime
     spots: int
-    location: str = Field(description="As the working hours say; empty: the practice.")
+    location: str | None = Field(default=None, description="Where the working hours name a place.")
 
 
 class Slots(Reply):
@@ -377,13 +377,15 @@ def resource(found: Bookable) -> Resource:
 
 
 def slot(found: DoctorSlot) -> Slot:
-    return Slot(
+    answer = Slot(
         doctor=found.doctor.username,
         start=found.start.astimezone(found.zone),
         end=found.end.astimezone(found.zone),
         spots=found.spots,
-        location=found.location,
     )
+    if found.location:
+        answer.location = found.location
+    return answer
 
 
 def doctor(account: Account) -> Doctor:
