@@ -67,11 +67,11 @@ class Component:
 
     def lines(self, name: str | None = None) -> list[Line]:
         """The direct lines, or those called `name` (upper case)."""
-        return [c for c in self.children if isinstance(c, Line) and (name is None or c.name == name)]
+        return [c for c in self.children if (name is None or c.name == name) and isinstance(c, Line)]
 
     def first(self, name: str) -> Line | None:
         for child in self.children:
-            if isinstance(child, Line) and child.name == name:
+            if child.name == name and isinstance(child, Line):
                 return child
         return None
 
@@ -101,10 +101,9 @@ class Component:
         self.insert(Line(name, value, params))
 
     def insert(self, line: Line) -> None:
-        at = 0
-        for index, child in enumerate(self.children):
-            if isinstance(child, Line):
-                at = index + 1
+        at = len(self.children)
+        while at and not isinstance(self.children[at - 1], Line):
+            at -= 1
         self.children.insert(at, line)
 
     def set(self, name: str, value: str, params: Params = ()) -> None:

@@ -315,7 +315,8 @@ def _vtimezone(key: str) -> Component:
     block.add("X-LIC-LOCATION", key)
     observances = sorted(_observances(ZoneInfo(key)), key=lambda o: (o.value("DTSTART") or "", o.name))
     block.children.extend(observances)
-    return block
+    # Read again, each line knows its text, which stands in every calendar.
+    return parse(block.text())
 
 
 def _observances(found: ZoneInfo) -> list[Component]:
