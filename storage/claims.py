@@ -95,6 +95,14 @@ def lock_appointments(
     _lock_party(session, doctors, Appointment.id.in_(ids), resources)
 
 
+def lock_ticket(session: Session, ticket: UUID, accounts: Iterable[int | None]) -> None:
+    """Lock everybody whose time a hold or an offer keeps, and these accounts, at once."""
+    if has_row_locks(session):
+        kept = session.scalars(select(Claim.resource_id).where(Claim.ticket == ticket))
+        named = (resource_of(session, account) for account in accounts if account is not None)
+        lock(session, [*kept, *(resource for resource in named if resource is not None)])
+
+
 def lock_object(session: Session, owner_id: int, collection_id: int, href: str) -> None:
     """Lock a calendar's owner and, where an appointment stands at `href`, everybody who takes part in it, at once.
 

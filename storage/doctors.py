@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ical.errors import InvalidInput
-from storage import audit
+from storage import audit, freed
 from storage.models import Account
 
 # The field, and from where to where a number goes.
@@ -46,5 +46,6 @@ def change(session: Session, doctor: Account, values: dict[str, Any], *, now: da
             raise InvalidInput("A speciality has at most 100 characters.", field=name)
         setattr(doctor, name, value)
     session.flush()
+    freed.ring_all(session)
     audit.note(session, "doctor.changed", f"account:{doctor.id}", now, fields=sorted(values))
     return settings_of(doctor)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 
 from ical.errors import InvalidInput
-from storage import audit
+from storage import audit, freed
 from storage.models import Practice
 
 _ONLY = 1
@@ -183,5 +183,6 @@ def change(session: Session, values: dict[str, Any], *, now: datetime) -> HouseR
         row.rules = kept
     session.flush()
     session.info[_READ] = made
+    freed.ring_all(session)
     audit.note(session, "rules.changed", "practice", now, fields=sorted(values))
     return made

@@ -103,10 +103,13 @@ def book(
         raise IllegalTransition("This waitlist entry has ended already.")
     made = waitlist.open_offer(session, entry)
     same = made is not None and (made.doctor_id, made.start) == (doctor.id, start)
+    if made is not None:
+        claims.lock_ticket(session, made.id, (made.doctor_id, entry.doctor_id, doctor.id))
     if made is not None and not same:
-        waitlist.close(session, made, "declined", now)
+        waitlist.close(session, entry, made, "declined", now)
     new = _appointment(session, entry, start, session.get_one(AppointmentType, entry.type_code))
     ticket = made.id if made is not None and same and made.expires_at > now else None
+    _lock_both(session, entry, doctor)
     booked = booking.book(session, [doctor], new, actor=actor, now=now, ticket=ticket)
     if made is not None and same:
         made.state, made.closed_at = "accepted", now
@@ -130,6 +133,7 @@ def accept(session: Session, offer: Offer, *, actor: Actor, now: datetime) -> Ap
     by = actor if themselves or actor.is_staff else Actor("system", via=actor.via, label=actor.label)
     doctor = session.get_one(Account, offer.doctor_id)
     new = _appointment(session, entry, offer.start, kind)
+    _lock_both(session, entry, doctor)
     try:
         booked = booking.book(session, [doctor], new, actor=by, now=now, ticket=offer.id)
     except HoldExpired as error:
@@ -161,7 +165,7 @@ def decline(
         if offer.state != "open" or offer.expires_at <= now:
             raise OfferExpired()
         offer.unwanted = unwanted
-        waitlist.close(session, offer, "declined", now)
+        waitlist.close(session, entry, offer, "declined", now)
         entry.status = "waiting"
         session.flush()
         waitlist_todos.show(session, entry, offer, actor, now)
@@ -189,7 +193,7 @@ def expire(session: Session, entry_id: UUID, now: datetime) -> None:
     if offer is not None:
         if offer.expires_at > now:
             return
-        waitlist.close(session, offer, "expired", now)
+        waitlist.close(session, entry, offer, "expired", now)
         if entry.status == "offered":
             entry.status = "waiting"
     if entry.status == "waiting" and entry.date_to < now.date() - _DAY:
@@ -226,7 +230,7 @@ def close_booked(session: Session, entry_id: UUID, appointment_id: UUID, now: da
         return
     made = waitlist.open_offer(session, entry)
     if made is not None:
-        waitlist.close(session, made, "declined", now)
+        waitlist.close(session, entry, made, "declined", now)
     waitlist.convert(session, entry, session.get_one(Appointment, appointment_id), made, actor=SYSTEM, now=now)
 
 
@@ -249,6 +253,7 @@ def _make(
     timing = offering.timing(start, timedelta(minutes=kind.notice_minutes), terms, zone, now)
     if timing is None:
         raise TooLate("Too little time is left to answer. Book it on the telephone.")
+    _lock_both(session, entry, doctor)
     kept = booking.hold(session, doctor, start, kind, actor=actor, now=now)
     made = Offer(
         id=kept.id,
@@ -275,6 +280,13 @@ def _make(
     _tell(session, entry, made, timing.tell_at)
     waitlist_todos.show(session, entry, made, SYSTEM, now)
     return made
+
+
+def _lock_both(session: Session, entry: WaitlistEntry, doctor: Account) -> None:
+    """Where staff offer another doctor's time than is waited for, both task lists are written: lock both at once."""
+    if entry.doctor_id not in (None, doctor.id):
+        both = (claims.resource_of(session, each) for each in (entry.doctor_id, doctor.id) if each is not None)
+        claims.lock(session, [resource for resource in both if resource is not None])
 
 
 def _appointment(

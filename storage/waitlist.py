@@ -157,7 +157,7 @@ def withdraw(session: Session, entry: WaitlistEntry, *, actor: Actor, now: datet
         raise IllegalTransition("This waitlist entry has ended already.")
     offer = open_offer(session, entry)
     if offer is not None:
-        close(session, offer, "declined", now)
+        close(session, entry, offer, "declined", now)
     entry.status, entry.ended_at = "withdrawn", now
     session.flush()
     show(session, entry, offer, actor, now)
@@ -201,8 +201,9 @@ def lock_before_doctor(session: Session, collection: Collection, href: str) -> N
         lock(session, entry)
 
 
-def close(session: Session, offer: Offer, state: str, now: datetime) -> None:
-    """End an offer: its minutes are free for the next."""
+def close(session: Session, entry: WaitlistEntry, offer: Offer, state: str, now: datetime) -> None:
+    """End an offer: its minutes are free for the next. Whoever frees them holds the lock of whose they are."""
+    claims.lock_ticket(session, offer.id, (offer.doctor_id, entry.doctor_id))
     offer.state, offer.closed_at = state, now
     claims.release(session, ticket=offer.id)
 

@@ -19,8 +19,9 @@ def show(
     session: Session, entry: WaitlistEntry, offer: Offer | None, actor: Actor, now: datetime, *, renewed: bool = False
 ) -> None:
     """Keep the doctors' task lists in step with the entry. `renewed`: what is wished for has changed."""
-    for doctor_id in {entry.doctor_id, offer.doctor_id if offer else None} - {None}:
-        assert doctor_id is not None
+    # In one order, so that two never wait for each other.
+    concerned = {entry.doctor_id, offer.doctor_id if offer else None}
+    for doctor_id in sorted(each for each in concerned if each is not None):
         if doctor_id != entry.doctor_id and entry.status == "waiting":
             hide(session, entry, doctor_id, actor, now)
         else:

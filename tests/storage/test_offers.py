@@ -1,5 +1,6 @@
 """Offers: when they are told and how long they stand, by hand and by themselves, and what becomes of them."""
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -459,3 +460,24 @@ def test_where_the_practice_says_so_they_stay_on_it(practice: Any, at: Callable[
 def _entries(practice: Any) -> list[WaitlistEntry]:
     with practice.db.reading() as session:
         return waitlist.list_entries(session)
+
+
+def test_two_offers_across_two_doctors_do_not_wait_for_each_other(practice: Any, at: Callable[..., datetime]) -> None:
+    at_lees = join(practice, "Peter Stone", practice.lee, time_to=time(18))
+    at_smiths = join(practice, "Paula Stone", practice.smith, time_to=time(18))
+    done: list[str] = []
+
+    def cross(entry_id: UUID, doctor: Any, start: datetime) -> None:
+        by_hand(practice, entry_id, start, doctor)
+        accept(practice, entry_id)
+        done.append("booked")
+
+    threads = [
+        threading.Thread(target=cross, args=(at_lees, practice.smith, at(13))),
+        threading.Thread(target=cross, args=(at_smiths, practice.lee, at(13))),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done == ["booked", "booked"]
