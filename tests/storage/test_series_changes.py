@@ -228,3 +228,19 @@ def test_a_moved_series_is_put_back_by_undo(practice, at):
         undo.undo(session, booked.appointment.id, actor=practice.doctor, now=practice.now)
     assert starts(practice, booked.appointment) == claimed(practice) == [at(9), at(9, day=7), at(9, day=14)]
     assert {visit.status for visit in practice.visits(booked)} == {"scheduled"}
+
+
+def test_a_move_is_previewed_without_writing(practice, at):
+    booked = practice.book(at(9), rrule="FREQ=WEEKLY;COUNT=3")
+    practice.book(at(10, day=7), name="Karl Bauer")
+    with practice.db.reading() as session:
+        looked = series_changes.preview(
+            session, booked.appointment.id, Wish(at(10)), actor=practice.doctor, now=practice.now
+        )
+    assert [(each.start, [why.code for why in each.because]) for each in looked] == [
+        (at(10), []),
+        (at(10, day=7), ["slot_taken"]),
+        (at(10, day=14), []),
+    ]
+    assert looked[1].alternatives[0] == at(9, 40, day=7)
+    assert starts(practice, booked.appointment) == [at(9), at(9, day=7), at(9, day=14)]
