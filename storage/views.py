@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ical import lines
 from ical.participants import is_copy
-from storage import appointments, audit, occurrences
+from storage import appointments, audit, follow_ups, occurrences
 from storage.appointments import AppointmentView, Row
 from storage.models import (
     Account,
@@ -204,6 +204,17 @@ def export_patient(session: Session, patient: Patient, now: datetime) -> dict[st
                 "answer": request.answer,
             }
             for request in asked
+        ],
+        "follow_ups": [
+            {
+                "appointment_type": row.follow_up.type_code,
+                "doctor": row.doctor.name,
+                "due_from": row.follow_up.due_from.isoformat(),
+                "due_to": row.follow_up.due_to.isoformat(),
+                "note": row.follow_up.note,
+                "status": row.follow_up.status,
+            }
+            for row in follow_ups.listed(session, patients=[patient.id])
         ],
         "waitlist": [
             {

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from ical.errors import IllegalTransition, InvalidInput, Refusal
-from storage import accounts, appointment_types, booking, follow_ups, house_rules, lifecycle, outbox
+from storage import accounts, appointment_types, booking, follow_ups, house_rules, lifecycle, outbox, views
 from storage.models import CalendarObject, FollowUp, OutboxMessage
 from storage.policy import SYSTEM
 from tasks import follow_ups as task
@@ -297,3 +297,20 @@ def test_clicks_at_once_book_one_appointment(practice, seen, at):
     # The control: without asking behind the lock whether it is open still, each free time is booked.
     naive = race(practice, clicks(practice, found, at, follow_up=None))
     assert naive.count("booked") == 2 and "slot_taken" in naive
+
+
+@sqlite
+def test_patients_take_their_follow_ups_along(practice, seen):
+    complete(practice, seen, follow_ups.Wanted(after_days=7, note="Fasting"))
+    with practice.writing() as session:
+        exported = views.export_patient(session, practice.patient(session), practice.now)
+    assert exported["follow_ups"] == [
+        {
+            "appointment_type": "follow_up",
+            "doctor": "Dr. Lee",
+            "due_from": "2026-11-30",
+            "due_to": "2026-12-13",
+            "note": "Fasting",
+            "status": "proposed",
+        }
+    ]
