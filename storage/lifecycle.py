@@ -25,6 +25,7 @@ from storage import (
     diary,
     follow_ups,
     history,
+    locations,
     notifications,
     participants,
     pending,
@@ -161,6 +162,7 @@ def reschedule(
     appointment_text.clear_pending_cancel(component, now)
     appointment_text.set_times(component, start, allowed.end, zone, now)
     appointment_text.set_status(component, new_status, now)
+    locations.take_over(session, component, allowed.wanted.location)
     if not appointment.series:
         set_participants(calendar, participants.described(session, party.people))
     timezones.ensure_vtimezones(calendar)

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from ical import timezones
 from ical.errors import InvalidInput, NotFound
+from ical.lines import Component, escape
+from ical.vcalendar import clean
 from storage import audit, freed
 from storage.models import Location
 
@@ -44,6 +46,17 @@ def change(session: Session, location_id: int, *, now: datetime, **values: Any) 
     freed.ring_all(session)
     audit.note(session, "location.changed", f"location:{found.id}", now, fields=sorted(values))
     return found
+
+
+def take_over(session: Session, event: Component, place: str | None) -> None:
+    """An appointment goes where its new hours are (`place` "" is the practice itself, None nowhere that is known), unless
+    it was somewhere of its own."""
+    settings = session.info["settings"]
+    there, wanted = event.plain("LOCATION"), place or settings.clinic_name
+    if place is None or there == wanted:
+        return
+    if there == settings.clinic_name or by_name(session, there) is not None:
+        event.set("LOCATION", escape(clean(wanted)))
 
 
 def _set(session: Session, place: Location, values: dict[str, Any]) -> None:

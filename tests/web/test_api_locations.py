@@ -33,7 +33,7 @@ def wide(clinic: Clinic) -> Clinic:
 
 def starts(clinic: Clinic, day: str, **more: Any) -> list[tuple[str, str]]:
     found = clinic.get(f"/slots?doctor=lee&from={day}&to={day}", **more).get_json()["slots"]
-    return [(slot["start"][11:], slot["location"]) for slot in found]
+    return [(slot["start"][11:], slot.get("location", "")) for slot in found]
 
 
 def test_slots_say_where_and_show_the_time_there(wide: Clinic) -> None:
@@ -46,6 +46,10 @@ def test_an_appointment_is_where_its_hours_are(wide: Clinic) -> None:
     booked = wide.book("2026-11-24T13:00")
     shown = wide.get(f"/appointments/{booked['id']}").get_json()
     assert shown["location"] == "Branch"
+    back = wide.post(f"/appointments/{booked['id']}/reschedule", {"start": "2026-11-24T09:00"})
+    assert back.get_json()["location"] not in ("", "Branch")
+    again = wide.post(f"/appointments/{booked['id']}/reschedule", {"start": "2026-11-24T13:20"})
+    assert again.get_json()["location"] == "Branch"
 
 
 def test_the_way_to_another_place_is_kept_free(wide: Clinic) -> None:
