@@ -56,8 +56,8 @@ def test_a_booking_takes_few_statements(lite):
     lite.book(at(8))
     with statements(lite.db) as asked:
         lite.book(at(9))
-    # BEGIN, type, patient and what they have missed, the doctor's resource, diary, calendar and its number, who is there
-    # already, eleven tables (two rows of reminders, and the claim once more in its trigger), the end of the audit, COMMIT
+    # BEGIN, type, patient and what they have missed, the doctor's resource, diary, calendar and its number, who is
+    # there already, eleven tables (two rows of reminders; the claim again in its trigger), the audit's end, COMMIT
     assert len(asked) <= 25, asked
 
 
