@@ -1,4 +1,4 @@
-"""Appointments about a change of the clocks, in five zones: no time that is not there, both of those that come twice."""
+"""Appointments about a change of the clocks, in five zones: no time that is not there, both that come twice."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
