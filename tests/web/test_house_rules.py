@@ -10,7 +10,9 @@ PAGE = "/admin/rules/"
 
 
 def form_of(rules: HouseRules) -> dict[str, object]:
-    said = {name: value for name, value in rules.model_dump(mode="json").items() if value is not None and value is not False}
+    said = {
+        name: value for name, value in rules.model_dump(mode="json").items() if value is not None and value is not False
+    }
     return {name: "yes" if value is True else value for name, value in said.items()}
 
 
