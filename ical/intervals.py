@@ -1,6 +1,5 @@
 """Half-open intervals of whole seconds, [begin, end), in lists by their begin."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
@@ -56,8 +55,3 @@ def common(one: Sequence[Interval], other: Sequence[Interval]) -> list[Interval]
         else:
             j += 1
     return found
-
-
-def first_after(intervals: Sequence[Interval], moment: int) -> int:
-    """The index of the first of disjoint, ordered intervals that ends after `moment`."""
-    return bisect_right(intervals, moment, key=_end)
