@@ -1,10 +1,8 @@
 """Half-open intervals of whole seconds, [begin, end), in lists by their begin."""
 
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 
 Interval = tuple[int, int]
-_end = itemgetter(1)
 
 # Before and behind all that a calendar can hold.
 ALWAYS: Interval = (-(2**62), 2**62)
