@@ -122,10 +122,10 @@ class Diary:
         place = self.places.get(location)
         return self.zone if place is None else place.zone
 
-    def travel(self, one: str | None, other: str | None) -> int:
-        """Seconds from one place to another: the longer of what the two say."""
+    def travel(self, one: str | None, other: str | None) -> int | None:
+        """Seconds from one place to another: the longer of what the two say. None: it is the same one, or unknown."""
         if one is None or other is None or one == other:
-            return 0
+            return None
         known = (self.places.get(one), self.places.get(other))
         return 60 * max(
             self.travel_minutes if p is None or p.travel_minutes is None else p.travel_minutes for p in known

@@ -151,9 +151,12 @@ def time_to_travel(request: Request, kind: Kind, diary: Diary, now: datetime) ->
     far = []
     for other in diary.taken:
         way = diary.travel(place, other[4])
-        if way:
+        if way is not None:
             far += in_the_way(wanted._replace(start=wanted.start - way, end=wanted.end + way), [other])
-    return _because(NoTimeToTravel(), *_claims(far)) if far else None
+    if not far:
+        return None
+    # Nobody is at two places at once, however short the way.
+    return _because(SlotTaken() if in_the_way(wanted, far) else NoTimeToTravel(), *_claims(far))
 
 
 def is_free(request: Request, kind: Kind, diary: Diary, now: datetime) -> Refusal | None:

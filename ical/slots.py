@@ -83,12 +83,12 @@ class Slots:
             return []
         offered = [w for w in eligible(diary.windows, kind) if w.start < latest and w.end > self._earliest]
         full = _full_days(diary, kind)
-        grids: dict[int, list[Window]] = {}
-        for window in offered:
-            grids.setdefault(60 * (kind.minutes or window.slot_minutes), []).append(window)
         found: dict[int, Bare] = {}
         for place, group in by_location(offered).items():
             profile = _profile(group)
+            grids: dict[int, list[Window]] = {}
+            for window in group:
+                grids.setdefault(60 * (kind.minutes or window.slot_minutes), []).append(window)
             for length, windows in grids.items():
                 for slot in self._at(diary, place, profile, length, windows, [*full, (latest, ALWAYS[1])]):
                     best = found.get(slot[0])
@@ -133,12 +133,12 @@ class Slots:
         return self._counted(starts, length, profile, diary.taken, place)
 
     def _on_the_way(self, diary: Diary, place: str, reach: int) -> Iterator[Interval]:
-        """The starts from which there is no time to come from another place, or to get there."""
+        """The starts at which the doctor is at another place, or from which there is no time to come or to get there."""
         ways = {other: diary.travel(place, other) for other in {t[4] for t in diary.taken}}
-        if any(ways.values()):
-            for start, end, seat, _kind, other, _source in diary.taken:
-                if ways[other] and seat < OVERBOOKED_SEAT:
-                    yield start - ways[other] - reach - self._after, end + ways[other] + self._before
+        for start, end, seat, _kind, other, _source in diary.taken:
+            way = ways[other]
+            if way is not None and seat < OVERBOOKED_SEAT:
+                yield start - way - reach - self._after, end + way + self._before
 
     def _without_resources(self, resources: Mapping[str, Diary], length: int) -> list[Interval]:
         """The starts at which no resource of some group is free from beginning to end."""

@@ -19,7 +19,7 @@ from web.commands import accounts, data, holidays, setup
 from web.commands.common import Context, Failure, Group, console, passed, public_url_problem
 from web.wsgi import create_wsgi, utc_now
 
-TASKS = ("reminders", "outbox", "waitlist", "recurrence", "no-shows", "holidays", "follow-ups")
+TASKS = ("reminders", "outbox", "requests", "waitlist", "no-shows", "follow-ups", "holidays", "recurrence")
 
 
 @click.group(cls=Group)

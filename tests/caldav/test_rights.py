@@ -105,6 +105,7 @@ def test_searching_people_finds_only_those_one_may_see(lite: Clinic) -> None:
     assert {prop[0].tag for prop in searchable.xml.iter(f"{D}prop")} == {
         f"{D}displayname",
         f"{C}calendar-user-address-set",
+        f"{C}calendar-user-type",
         f"{CS}email-address-set",
     }
     everybody = "<D:prop/><D:displayname/>"

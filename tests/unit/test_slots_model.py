@@ -127,10 +127,10 @@ def model(diary: Diary, kind: Kind) -> set[tuple[int, int]]:
     offered = [w for w in diary.windows if not w.types or kind.code in w.types]
     for window in offered:
         length = 60 * (kind.minutes or window.slot_minutes)
+        there = [w for w in offered if w.location == window.location]
         for start in range(window.start, window.end, window.slot_minutes * 60):
-            for place in {w.location for w in offered}:
-                if _is_free(diary, kind, [w for w in offered if w.location == place], place, start, length):
-                    found.add((start, length))
+            if _is_free(diary, kind, there, window.location, start, length):
+                found.add((start, length))
     return found
 
 
