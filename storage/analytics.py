@@ -298,15 +298,19 @@ def _with_medians(table: CTE, value: ColumnElement[Any], sums: Sequence[ColumnEl
 
 def _median(value: ColumnElement[Any], key: ColumnElement[Any], name: str) -> CTE:
     """By key: the value in the middle, or the mean of the two there."""
-    known = value.is_not(None)
     place = func.row_number().over(partition_by=key, order_by=value)
-    numbered = select(key.label("key"), value.label("value"), place.label("place")).where(known).subquery()
-    sizes = select(key.label("key"), func.count().label("many")).where(known).group_by(key.label("key")).subquery()
-    middle = numbered.c.place.in_([(sizes.c.many + 1) // 2, (sizes.c.many + 2) // 2])
+    many = func.count().over(partition_by=key)
+    numbered = (
+        select(key.label("key"), value.label("value"), place.label("place"), many.label("many"))
+        .where(value.is_not(None))
+        .subquery()
+    )
+    # By window and not by a join with the counts, for which PostgreSQL compares each value with each key.
+    middle = numbered.c.place.in_([(numbered.c.many + 1) // 2, (numbered.c.many + 2) // 2])
     return (
-        select(sizes.c.key, func.avg(numbered.c.value).label("median"))
-        .join(numbered, (numbered.c.key == sizes.c.key) & middle)
-        .group_by(sizes.c.key)
+        select(numbered.c.key, func.avg(numbered.c.value).label("median"))
+        .where(middle)
+        .group_by(numbered.c.key)
         .cte(name)
     )
 
