@@ -61,9 +61,7 @@ def figures() -> str | tuple[str, int]:
     with reading() as session:
         form, asked, choices = _asked(session)
         if not form:
-            return render_template(
-                "analytics/figures.html", form=form, table=None, **_frame(session, asked, choices)
-            ), 422
+            return _refused(session, form, asked, choices)
         over_time = _step(asked)
         found = {by: analytics.figures(session, _by(asked, by)) for by in {asked.by, over_time, "weekday", "hour"}}
         return render_template(
@@ -87,9 +85,7 @@ def as_csv() -> Response | tuple[str, int]:
     with reading() as session:
         form, asked, choices = _asked(session)
         if not form:
-            return render_template(
-                "analytics/figures.html", form=form, table=None, **_frame(session, asked, choices)
-            ), 422
+            return _refused(session, form, asked, choices)
         found = analytics.figures(session, asked)
     text = csv_text([each.name for each in fields(Figures)], [asdict(row) for row in (*found.rows, found.total)])
     answer = Response(text, content_type="text/csv; charset=utf-8")
@@ -119,6 +115,12 @@ def _asked(session: Any) -> tuple[Form, Asked, list[Account]]:
     form.data |= {"from": first.isoformat(), "to": last.isoformat(), "by": by}
     anybody = len(chosen) == len(choices) and g.actor.role != "doctor"
     return form, Asked(chosen, first, last, by, kind, form.text("location") or None, anybody), choices
+
+
+def _refused(session: Any, form: Form, asked: Asked, choices: list[Account]) -> tuple[str, int]:
+    """The page with what of the question cannot be used, and without figures."""
+    frame = _frame(session, asked, choices)
+    return render_template("analytics/figures.html", form=form, table=None, **frame), 422
 
 
 def _by(asked: Asked, by: str) -> Asked:
